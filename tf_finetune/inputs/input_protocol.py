@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Encoding(Protocol):
     """Function from an input's values to features, fitted on training rows.
 
-    It is computed twice: by NumPy, to solve heads, and in the model's graph.
+    It has two equal implementations: in NumPy, to solve heads, and in Keras.
     """
 
     def encode(self, values: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ class Input(Protocol):
             width: Number of features of all inputs of its `block`.
 
         Returns:
-            By name of the head, the slice of its features.
+            Name of the head → the slice of its features.
         """
 
     def build(self, image_size: int) -> "keras.KerasTensor":

@@ -129,8 +129,8 @@ class Figures:
     ) -> dict[str, Any]:
         """Computes the baseline of predicting each label's training share.
 
-        Returns:
-            `label_shares` → metrics as `summary` returns them.
+        `described` is data.json of the training data, with label counts.
+        Returns `label_shares` → metrics as `summary` returns them.
         """
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])

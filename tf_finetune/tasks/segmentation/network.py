@@ -18,10 +18,7 @@ from tf_finetune.tasks.segmentation import losses, mask_signatures
 
 
 class MeanIoU(keras.metrics.Metric):
-    """Mean IoU over the classes with true pixels, accumulated over pixels.
-
-    Confusion matrices of batches and replicas are added up.
-    """
+    """Mean IoU over the classes with true pixels, accumulated over batches."""
 
     def __init__(self, num_classes: int, name: str = "mean_iou") -> None:
         """Creates an empty confusion matrix.
@@ -132,9 +129,9 @@ class MaskTargets:
         return self._count
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Loads masks of the pictures at `places`, changed as in `views`.
+        """Loads masks, uint8 [batch, image_size, image_size]; 255 is ignored.
 
-        Returns uint8 [batch, image_size, image_size], 255 is ignored.
+        `places` are indices of pictures, `views` numbers of their views.
         """
         side = self._size["image_size"]
         found = tf.map_fn(
@@ -196,10 +193,7 @@ def _draw_seeds(
     level: training_options.Augmentation,
     seed: int,
 ) -> np.ndarray:
-    """Returns the seeds of all views but the first, int32 [views - 1, n, 2].
-
-    There is at least one row.
-    """
+    """Returns seeds of views 1 and up, int32 [views - 1 or 1, n, 2]."""
     # The same seeds as those of the pictures' views, from the same function.
     rows = [
         fill.derive_seeds(
@@ -256,7 +250,11 @@ class Network(probability_network.ProbabilityNetwork):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.MaskLoss:
-        """Builds the loss of `options`; `described` gives class weights."""
+        """Builds the loss that `--loss` names.
+
+        `described` is data.json with the pixel counts that class weights are
+        computed from; None: equal weights.
+        """
         weights = None
         if described is not None:
             pixels, around = (
