@@ -23,10 +23,12 @@ def draw_labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
 
     A bar is the average precision, a line across it that of random scores (the
     share of pictures that carry the label), a dot the F1 at the label's
-    threshold. Of more than 30 labels the 15 best and the 15 worst are drawn.
+    threshold. Of more than 30 labels the 15 best and the 15 worst are drawn;
+    labels that no picture carries are left out.
 
     Args:
-        figures: Of one split, as `metrics` computes them.
+        figures: Metrics of one split, see
+            `multilabel_metrics.compute_metrics`.
         path: The file to write.
     """
     known = [
@@ -83,15 +85,16 @@ def draw_scatter(
     names: Sequence[str],
     path: pathlib.Path,
 ) -> None:
-    """Draws one panel per target as PNG, written atomically.
+    """Draws predicted against true values as PNG, a panel per target.
 
     The line marks predictions equal to the true values. Axes are logarithmic
-    where all values are above 0 and span more than a factor of 30.
+    where all values are above 0 and span more than a factor of 30. The file is
+    written atomically.
 
     Args:
         targets: [n, targets] true values.
-        predictions: [n, targets].
-        names: Of the targets.
+        predictions: [n, targets] predicted values.
+        names: Names of the targets.
         path: The file to write.
     """
     columns = min(len(names), 3)

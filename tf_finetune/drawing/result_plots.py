@@ -38,8 +38,8 @@ def plot_confusion(
     cell.
 
     Args:
-        matrix: As evaluation.json stores it; rows are true classes.
-        class_names: In the order of the rows.
+        matrix: As `confusion_counts.to_json` returns it; rows are true classes.
+        class_names: Names in the order of the rows.
         path: The file to write.
         title: Heading: the split and the accuracy on it.
     """
@@ -79,20 +79,20 @@ def plot_training_curves(
     """Draws the training curves as PNG, written atomically.
 
     One panel for each metric, training and validation together; a vertical
-    line where a stage begins, a dotted one at the epoch whose weights are
-    kept, and a dashed level at the figure of the probe.
+    line where a training stage begins, a dotted one at the epoch whose weights
+    are kept, and a dashed horizontal line at the metric of the probe.
 
     Args:
-        history: A row for each epoch: `stage`, `epoch`, and metrics, those on
-            validation under `val_` and the same name. Numbers may be missing.
+        history: One entry per epoch: `stage`, `epoch` and metrics, those on
+            validation prefixed by `val_`. Numbers may be missing.
         path: The file to write.
-        kept: The row whose weights the result has; None: it has those of no
-            epoch.
-        probe: Validation figures of the probe: the pretrained backbone with
+        kept: Index in `history` of the epoch whose weights are kept; None: of
+            no epoch.
+        probe: Validation metrics of the probe, the pretrained backbone with
             the solved head. Those of metrics in the history are drawn.
 
     Raises:
-        ValueError: The history has no row or no metric.
+        ValueError: The history has no epoch or no metric.
     """
     metrics = _list_metrics(history)
     if not metrics:
@@ -118,7 +118,14 @@ def plot_training_curves(
 
 
 def save_png(drawing: figure.Figure, path: pathlib.Path) -> None:
-    """Writes a drawing as PNG, atomically."""
+    """Writes a drawing as PNG, atomically.
+
+    Logs a warning if the font lacks characters.
+
+    Args:
+        drawing: The Matplotlib figure.
+        path: The file to write.
+    """
     with (
         files.replacing(pathlib.Path(path)) as temporary,
         warnings.catch_warnings(record=True) as caught,
@@ -173,7 +180,10 @@ def _write_shares(
 
 
 def format_percent(share: float) -> str:
-    """Formats a share in percent; only 1 is "100 %" and only 0 is "0 %"."""
+    """Formats a share in 0..1 in percent, without decimals.
+
+    Only 1 is "100 %" and only 0 is "0 %"; near them "<1 %" and ">99 %".
+    """
     if 0 < share < 0.01:
         return "<1 %"
     if 0.99 < share < 1:

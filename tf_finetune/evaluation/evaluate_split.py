@@ -18,13 +18,14 @@ class SplitEvaluation:
     """Result of evaluating a model on a split.
 
     Attributes:
-        figures: Of the task; None where a prediction is NaN or infinite.
-        evidence: Returns per-picture results to compare with another model;
-            not to be called where `figures` are None.
-        draw: Draws notable single pictures into a folder.
-        rows: The answer for each picture; empty if not asked for.
-        kept: Predictions of the pictures that were asked for, [n, …].
-        decision: Used in the evaluation; see `Task.decide`.
+        figures: Metrics by name; None where a prediction is NaN or infinite.
+        evidence: Function that computes per-picture results for comparing two
+            models; not to be called where `figures` are None.
+        draw: Function that draws notable single pictures into a folder.
+        rows: A table row per picture (see `AnswerTable`); empty if not asked
+            for.
+        kept: Predictions of the pictures in `keep`, [n, …].
+        decision: Values such as thresholds that were used, see `Task.decide`.
     """
 
     figures: dict[str, Any] | None
@@ -51,12 +52,17 @@ def evaluate_predictions(
     Args:
         task: The task of the run.
         data: The pictures.
-        split: Which of them.
-        batches: Predictions in their order, [batch, …] each.
-        seed: Of the bootstrap of intervals.
-        decision: Made on validation; None: it is made on these predictions.
-        with_rows: Whether to return a row for each picture.
+        split: Name of the split that was predicted.
+        batches: Predictions [batch, …], in the order of the split.
+        seed: Seed of the bootstrap of intervals.
+        decision: Values such as thresholds, chosen on validation; None: they
+            are chosen on these predictions, if the task has any.
+        with_rows: Whether to return a table row for each picture.
         keep: Indices of pictures whose predictions are returned, ascending.
+
+    Returns:
+        The evaluation. Predictions that are NaN or infinite raise no error;
+        `figures` is then None.
     """
     if decision is None:
         batches, decision = _make_decision(task, data, split, batches)

@@ -15,12 +15,12 @@ _COMPARABLE_KEYS = {
 
 
 class Measures(Protocol):
-    """Directions and ranking of a task's figures, as gates need them.
+    """Directions and ranking of a task's metrics, as gates need them.
 
     Attributes:
-        higher_is_better: Names of figures such as accuracy.
-        lower_is_better: Names of figures such as log_loss.
-        unbounded: Figures of both kinds that may exceed 1.
+        higher_is_better: Names of metrics such as accuracy.
+        lower_is_better: Names of metrics such as log_loss.
+        unbounded: Names of those that may exceed 1.
     """
 
     higher_is_better: tuple[str, ...]
@@ -28,19 +28,31 @@ class Measures(Protocol):
     unbounded: tuple[str, ...]
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the sort key of a result; greater is better."""
+        """Returns the sort key of a split's metrics; greater is better."""
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats the result in a few words."""
+        """Formats a split's main metrics in a few words."""
 
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes how certain a difference is; may be empty."""
+        """Describes the interval of the difference of two results' metrics.
+
+        Empty if no interval is known.
+        """
 
 
 def check_specs(specs: Sequence[str], measures: Measures) -> None:
-    """Raises `UsageError` for an invalid METRIC:VALUE of `--fail_below`."""
+    """Checks the METRIC:VALUE values of `--fail_below`.
+
+    Args:
+        specs: Such as ("accuracy:0.9",).
+        measures: Metrics of the task.
+
+    Raises:
+        UsageError: One is not METRIC:VALUE, its metric is unknown, or its
+            value is out of range.
+    """
     for spec in specs:
         _parse_spec(spec, measures)
 
@@ -48,13 +60,17 @@ def check_specs(specs: Sequence[str], measures: Measures) -> None:
 def find_failures(
     evaluation: Mapping[str, Any], specs: Sequence[str], measures: Measures
 ) -> tuple[str, ...]:
-    """Returns a sentence for every METRIC:VALUE that is not reached.
+    """Finds the METRIC:VALUE conditions that a result does not meet.
 
     Args:
-        evaluation: The figures of one split.
-        specs: As `--fail_below` takes them. A metric for which lower is
-            better must not lie above its value.
-        measures: Of the task.
+        evaluation: Metrics of one split.
+        specs: Values of `--fail_below`. A metric must reach its value; one for
+            which lower is better must not lie above it.
+        measures: Metrics of the task.
+
+    Returns:
+        A sentence for every condition that is not met, also for metrics that
+        are undefined; empty: all are met.
 
     Raises:
         UsageError: A spec is not METRIC:VALUE.
@@ -74,19 +90,23 @@ def explain_not_better(
 ) -> str | None:
     """Explains why a result is not better than another; None if it is.
 
-    Where both name the figure that ranks them (`judged_by`) and name different
-    ones, the figure of `evaluation` ranks both, or else that of the other.
+    Where both name the metric that ranks them (`judged_by`) and name different
+    ones, the metric of `evaluation` ranks both, or else that of the other. A
+    tie is not better.
 
     Args:
-        evaluation: The figures of one split.
+        evaluation: Metrics of one split.
         other_evaluation: At least their summary, on the same split of the
             same data.
         other_name: Its name in a sentence: "the probe".
-        measures: Of the task; they say which is better.
+        measures: Metrics of the task, which rank the two.
+
+    Returns:
+        A sentence, or None.
 
     Raises:
         RunError: Both state their `split`, `data_fingerprint` or number of
-            `examples`, and these differ; or no figure ranks both.
+            `examples`, and these differ; or no metric ranks both.
     """
     _check_comparable(evaluation, other_evaluation, other_name)
     evaluation, other_evaluation = _align_ranking(

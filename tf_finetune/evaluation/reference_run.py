@@ -9,7 +9,7 @@ from tf_finetune import errors, terminal_escapes
 from tf_finetune.evaluation import gates
 from tf_finetune.workdir import json_schema, workdir_files
 
-# In this order a run is judged on the first that it has.
+# Runs are compared on the first of these splits that the data has.
 SPLITS = ("test", "validation")
 # The figures of ten thousand classes stay below this.
 _LARGEST_MEGABYTES = 256
@@ -18,20 +18,20 @@ _LARGEST_MEGABYTES = 256
 def read_figures(
     rival: str, task: str, measures: gates.Measures
 ) -> dict[str, Any]:
-    """Reads the figures of the finished run in another workdir.
+    """Reads the metrics of the finished run in another workdir.
 
     Args:
         rival: Workdir given to `--fail_if_not_better_than`; "~" is expanded.
-        task: Task of the run that is compared with it.
-        measures: Of that task.
+        task: Name of the task of the run that is compared with it.
+        measures: Metrics of that task.
 
     Returns:
-        Its evaluation.json, in which the figures of each of `SPLITS` that
-        occurs are complete and of the task.
+        Contents of its evaluation.json; the metrics of each of `SPLITS` that
+        occurs are complete.
 
     Raises:
         UsageError: There is no such run, its task is another one, or its
-            figures cannot be read.
+            metrics cannot be read.
     """
     place = workdir_files.Workdir(pathlib.Path(rival).expanduser())
     flag = f"--fail_if_not_better_than={rival}"
@@ -64,13 +64,13 @@ def check_data(
     """Checks that another run was evaluated on the data of this one.
 
     Args:
-        theirs: As `read_figures` returns it.
+        theirs: The other run's evaluation.json, from `read_figures`.
         rival: Its workdir, for the message.
-        fingerprint: Of the pictures, their labels and splits.
-        split: On which the runs will be compared.
+        fingerprint: Hash of the pictures, labels and splits of this run.
+        split: Split on which the runs will be compared.
 
     Raises:
-        UsageError: The figures of the two could not be compared.
+        UsageError: The data differs, or the other run lacks the split.
     """
     if theirs["data_fingerprint"] != fingerprint or split not in theirs:
         raise errors.UsageError(

@@ -20,12 +20,16 @@ def build_decoder_head(
     strides: Sequence[int],
     scores: keras.KerasTensor,
 ) -> head.Head:
-    """Resizes scores bilinearly to the size of the picture, as a head.
+    """Builds a head whose scores are resized to the size of the picture.
 
     Args:
         backbone: The network that computes the feature maps.
-        strides: Of the feature maps that the scores are computed from.
+        strides: Strides of the feature maps that the scores depend on.
         scores: [batch, height, width, outputs].
+
+    Returns:
+        The head; its logits are float32 [batch, size, size, outputs], resized
+        bilinearly.
     """
     # float32 also under mixed precision: the loss is computed on these.
     logits = keras.layers.Resizing(
@@ -49,13 +53,16 @@ def add_convolution(
     kernel: int = 3,
     name: str,
 ) -> keras.KerasTensor:
-    """Adds a convolution, batch norm and ReLU.
+    """Adds a convolution, batch norm and ReLU, called NAME_conv and so on.
 
     Args:
         tensor: [batch, height, width, channels].
         filters: Channels of the result.
-        kernel: Side of the kernel, pixels; the result is as large as `tensor`.
-        name: What the layers' names begin with.
+        kernel: Side of the kernel in pixels.
+        name: Prefix of the layers' names.
+
+    Returns:
+        [batch, height, width, filters].
     """
     # No bias: the batch norm that follows subtracts the mean anyway. He
     # initialization suits the ReLU behind it.
@@ -73,13 +80,18 @@ def add_convolution(
 def add_separable_convolution(
     tensor: keras.KerasTensor, filters: int, *, rate: int = 1, name: str
 ) -> keras.KerasTensor:
-    """Adds a 3×3 atrous separable convolution, batch norm after each part.
+    """Adds a 3×3 atrous separable convolution, depthwise, then pointwise.
+
+    Batch norm and ReLU follow each of the two convolutions.
 
     Args:
         tensor: [batch, height, width, channels].
         filters: Channels of the result.
-        rate: Dilation: distance of the kernel's taps, pixels of the map.
-        name: What the layers' names begin with.
+        rate: Dilation rate: distance of the kernel's taps in pixels of the map.
+        name: Prefix of the layers' names.
+
+    Returns:
+        [batch, height, width, filters].
 
     Source: Chen et al. 2018, "Encoder-Decoder with Atrous Separable
     Convolution for Semantic Image Segmentation", section 3.1.
@@ -101,7 +113,7 @@ def add_separable_convolution(
 def add_norm_and_relu(
     tensor: keras.KerasTensor, *, name: str
 ) -> keras.KerasTensor:
-    """Adds batch norm and ReLU, called NAME_bn and NAME_relu."""
+    """Adds batch norm and ReLU to a tensor, as layers NAME_bn and NAME_relu."""
     tensor = keras.layers.BatchNormalization(
         momentum=_MOMENTUM, name=f"{name}_bn"
     )(tensor)
@@ -116,7 +128,18 @@ def add_scores(
     l2: float = 0.0,
     initializer: str = "glorot_uniform",
 ) -> keras.KerasTensor:
-    """Adds a 1×1 convolution to [batch, height, width, outputs] scores."""
+    """Adds a 1×1 convolution that computes a score per output and pixel.
+
+    Args:
+        tensor: [batch, height, width, channels].
+        outputs: Number of scores per pixel.
+        name: Name of the layer.
+        l2: Weight of the L2 penalty on the kernel; 0: none.
+        initializer: Keras initializer of the kernel.
+
+    Returns:
+        [batch, height, width, outputs].
+    """
     return keras.layers.Conv2D(
         outputs,
         1,
@@ -131,7 +154,13 @@ def resize_like(
 ) -> keras.KerasTensor:
     """Resizes a map bilinearly to the height and width of another one.
 
-    Sizes need not be multiples of each other.
+    Sizes need not be multiples of each other. A map of that size already is
+    returned as it is, without a layer.
+
+    Args:
+        tensor: [batch, height, width, channels].
+        like: Map whose height and width are known.
+        name: Name of the layer.
     """
     height, width = like.shape[1:3]
     if tuple(tensor.shape[1:3]) == (height, width):
@@ -142,7 +171,13 @@ def resize_like(
 
 
 def add_dropout(tensor: keras.KerasTensor, rate: float) -> keras.KerasTensor:
-    """Drops whole channels with a probability of `rate`, in training only."""
+    """Adds spatial dropout, which drops whole channels, in training only.
+
+    Args:
+        tensor: [batch, height, width, channels].
+        rate: Probability of a channel to be dropped, 0..1; 0: `tensor` is
+            returned as it is.
+    """
     if not rate:
         return tensor
     # Neighboring pixels of a channel are alike: dropping single values would

@@ -30,12 +30,18 @@ def build_deeplab_v3_plus(
     """Builds DeepLabV3+: atrous pyramid, skip connection and decoder.
 
     Args:
-        backbone: Its last stages are dilated to `output_stride`
-            (backbones/dilation.py).
+        backbone: Its last stages are rebuilt with dilation for
+            `output_stride` (backbones/dilation.py).
         options: `head_units` is the width of the pyramid's branches and of
             the decoder (256 in the paper); `output_stride`, `dropout` and `l2`
             are read.
-        outputs: Logits a pixel.
+        outputs: Number of logits per pixel.
+
+    Returns:
+        The head, on the dilated backbone.
+
+    Raises:
+        UsageError: A layer of the backbone cannot be dilated.
 
     Source: Chen, Zhu, Papandreou, Schroff and Adam 2018, "Encoder-Decoder with
     Atrous Separable Convolution for Semantic Image Segmentation", section 3
@@ -67,9 +73,12 @@ def build_deeplab_v3_plus(
 
 
 def scale_rates(output_stride: int) -> tuple[int, ...]:
-    """Returns the pyramid's rates: (6, 12, 18) at an output stride of 16.
+    """Computes the dilation rates of the pyramid, (6, 12, 18) at stride 16.
 
     They span the same distance in the picture at every output stride.
+
+    Args:
+        output_stride: Stride of the last feature map.
     """
     # (12, 24, 36) at 8, as in Chen et al. 2017; (3, 6, 9) at 32.
     return tuple(
@@ -140,7 +149,13 @@ def build_fcn_32s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns FCN-32s: scores of the last feature map alone."""
+    """Builds the FCN-32s head: scores of the last feature map alone.
+
+    Args:
+        backbone: The network that computes the feature maps.
+        options: `head_units`, `dropout` and `l2` are read.
+        outputs: Number of logits per pixel.
+    """
     return _build_fcn(backbone, options, outputs, finest=32)
 
 
@@ -149,7 +164,10 @@ def build_fcn_16s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns FCN-16s: scores of the feature maps down to stride 16."""
+    """Builds the FCN-16s head: scores of feature maps down to stride 16.
+
+    Arguments as for `build_fcn_32s`.
+    """
     return _build_fcn(backbone, options, outputs, finest=16)
 
 
@@ -158,7 +176,10 @@ def build_fcn_8s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns FCN-8s: scores of the feature maps down to stride 8."""
+    """Builds the FCN-8s head: scores of feature maps down to stride 8.
+
+    Arguments as for `build_fcn_32s`.
+    """
     return _build_fcn(backbone, options, outputs, finest=8)
 
 
@@ -233,10 +254,10 @@ def build_unet(
     all others together.
 
     Args:
-        backbone: Of all its feature maps the head is computed.
+        backbone: The network; all its feature maps are used.
         options: `head_units` is the width of the first step, each further one
             has half of it, at least 16; `dropout` and `l2` are read.
-        outputs: Logits a pixel.
+        outputs: Number of logits per pixel.
 
     Source: Ronneberger, Fischer and Brox 2015, "U-Net: Convolutional Networks
     for Biomedical Image Segmentation", section 2 and figure 1.

@@ -12,12 +12,13 @@ from tf_finetune.heads import layer_grammar
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Head:
-    """Layers added to a backbone's graph.
+    """Layers added to a backbone's graph, from feature maps to logits.
 
     Attributes:
-        inputs: The tensors of the backbone's graph that it is computed from.
-        logits: Its output, [batch, …, outputs].
-        backbone: The network it is attached to.
+        inputs: Tensors of the backbone's graph that the head reads.
+        logits: Output of the head, [batch, …, outputs].
+        backbone: The backbone it is attached to, which the builder may have
+            rebuilt.
     """
 
     inputs: tuple[keras.KerasTensor, ...]
@@ -40,7 +41,13 @@ def build_linear(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> Head:
-    """Builds the linear head: `build_linear_layers` on pooled features."""
+    """Builds the linear head on the pooled last feature map.
+
+    Args:
+        backbone: Its last feature map is average-pooled.
+        options: `surgery.head_layers`, `dropout` and `l2` are read.
+        outputs: Number of logits.
+    """
     return _build_pooled_head(backbone, build_linear_layers(options, outputs))
 
 
@@ -52,9 +59,9 @@ def build_mlp(
     """Builds the MLP head: a dense ReLU layer below the linear head.
 
     Args:
-        backbone: Its last feature map is pooled.
-        options: `head_units` is the width of the layer; `dropout`, which acts
-            behind it, and `l2` are read.
+        backbone: Its last feature map is average-pooled.
+        options: `head_units` is the width of the hidden layer;
+            `surgery.head_layers`, `dropout` and `l2` are read, too.
         outputs: Number of logits.
     """
     hidden = keras.layers.Dense(
@@ -96,17 +103,20 @@ def build_linear_layers(
 def build_hidden_layers(
     options: model_options.ModelOptions,
 ) -> list[keras.Layer]:
-    """Returns the layers of `--head_layers` in order; may be empty.
+    """Builds the layers of `--head_layers`, in order.
 
-    Dropout acts in training only; batch norm has the statistics of the batch
-    in training and moving averages of them in inference.
+    Dropout acts in training only; batch norm uses the statistics of the batch
+    in training and their moving averages in inference.
 
     Args:
         options: `surgery.head_layers` and `l2`, of the dense kernels, are
             read.
 
+    Returns:
+        New, unbuilt Keras layers; empty without `--head_layers`.
+
     Raises:
-        UsageError: A token means nothing.
+        UsageError: A word of `--head_layers` is not a layer.
     """
     if not options.surgery.head_layers:
         return []

@@ -37,9 +37,9 @@ class LayerSpec:
 
     Attributes:
         kind: Type of the layer.
-        units: Of a dense layer.
+        units: Number of units of a dense layer.
         share: Dropout rate: share of the features set to zero, 0..1.
-        activation: Name of the Keras activation.
+        activation: Name of the Keras activation of an activation layer.
     """
 
     kind: LayerKind
@@ -49,13 +49,16 @@ class LayerSpec:
 
 
 def parse_layers(tokens: Sequence[str]) -> tuple[LayerSpec, ...]:
-    """Parses the tokens of `--head_layers`.
+    """Parses the words of `--head_layers`.
 
     Args:
-        tokens: E.g. ("512", "relu", "dropout:0.3").
+        tokens: Such as ("512", "relu", "dropout:0.3").
+
+    Returns:
+        One specification per word, in order.
 
     Raises:
-        UsageError: A token means nothing; it says which, and what is possible.
+        UsageError: A word is not a layer.
     """
     return tuple(_parse_layer(token, tokens) for token in tokens)
 

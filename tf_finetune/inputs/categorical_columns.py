@@ -26,15 +26,23 @@ class WordEncoding:
     """One-hot encoding of words; one not seen in training is all zeros.
 
     Attributes:
-        words: For each column, those seen in training, sorted.
-        weight: The value of a word's feature.
+        words: For each column, the words seen in training, sorted.
+        weight: Value of the feature of a word that is present.
     """
 
     words: tuple[tuple[str, ...], ...]
     weight: float
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Encodes words [n, columns]."""
+        """Encodes words as one-hot features, in NumPy.
+
+        Args:
+            values: [n, columns] strings, as `CategoricalColumns.stack`
+                returns them.
+
+        Returns:
+            float64 [n, width], one feature per known word of each column.
+        """
         hits = [
             column[:, np.newaxis] == np.array(seen, object)
             for column, seen in zip(values.T, self.words, strict=True)
@@ -42,7 +50,7 @@ class WordEncoding:
         return self.weight * np.concatenate(hits, axis=1).astype("float64")
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Encodes words in the graph as `encode` does in NumPy."""
+        """Adds layers that encode string words [batch, columns] likewise."""
         import keras
 
         hits = []
@@ -60,12 +68,12 @@ class WordEncoding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CategoricalColumns:
-    """Words beside the pictures.
+    """Input of words: text columns of a table beside the pictures.
 
     Attributes:
-        columns: Of words, each once; requests name these.
-        prefixes: For each column of the model, the index of its column in
-            `columns` and the number of first characters to keep; None: all.
+        columns: Names of the table columns, each once, as in requests.
+        prefixes: For each column of the model, the index of its table column
+            in `columns` and the number of first characters to keep; None: all.
     """
 
     columns: tuple[str, ...]
@@ -78,10 +86,15 @@ class CategoricalColumns:
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[str, ...]:
-        """Returns the words of a row, whole.
+        """Reads the whole words of a row, without spaces around them.
+
+        Args:
+            cells: Text by column.
+            where: Names the row in messages.
+            files: Not used.
 
         Raises:
-            DataError: The characters that are kept of one are not UTF-8.
+            DataError: The characters that are kept of a word are not UTF-8.
         """
         words = tuple(cells[column].strip() for column in self.columns)
         for place, length in self.prefixes:
@@ -95,7 +108,10 @@ class CategoricalColumns:
         return words
 
     def stack(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Returns words [n, columns of the model], as long as they are kept."""
+        """Stacks words and cuts them to the characters that are kept.
+
+        Returns object array [n, columns of the model] of strings.
+        """
         kept = [
             [row[p][:length] for p, length in self.prefixes] for row in rows
         ]
@@ -103,7 +119,7 @@ class CategoricalColumns:
         return np.array(kept, object).reshape(len(rows), len(self.prefixes))
 
     def stack_request(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Returns whole words [n, columns], encoded."""
+        """Stacks whole words as bytes, object array [n, columns]."""
         # Text that is not UTF-8 is surrogates in Python; its bytes go out.
         sent = [
             [w.encode(errors="surrogateescape") for w in row] for row in rows
@@ -111,32 +127,38 @@ class CategoricalColumns:
         return np.array(sent, object).reshape(len(rows), len(self.columns))
 
     def check(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Does nothing: any words differ."""
+        """Does nothing: all words can be distinguished."""
 
     def fit_encodings(self, values: np.ndarray) -> list[WordEncoding]:
-        """Fits one encoding for each weight of a word."""
+        """Fits encodings that differ in the weight of a word, plainest first.
+
+        `values` are those of the training rows, as `stack` returns them.
+        """
         seen = tuple(tuple(sorted(set(column))) for column in values.T)
         return [WordEncoding(words=seen, weight=each) for each in _WEIGHTS]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns all features of the columns as one part."""
+        """Returns one slice of all `width` features, as "columns"."""
         return {self.block: slice(0, width)}
 
     def build(self, image_size: int) -> "keras.KerasTensor":
-        """Returns string [batch, columns of the model]."""
+        """Creates the Keras input, string [batch, columns of the model]."""
         import keras
 
         return keras.Input([len(self.prefixes)], name=self.name, dtype="string")
 
     def spec(self, image_size: int) -> "tf.TensorSpec":
-        """Returns string [batch, columns]."""
+        """Describes the request's tensor, string [batch, columns]."""
         import tensorflow as tf
 
         shape = [None, len(self.columns)]
         return tf.TensorSpec(shape, tf.string, name=self.field)
 
     def take(self, given: "tf.Tensor") -> "tf.Tensor":
-        """Takes the characters that the model reads."""
+        """Cuts words [batch, columns] to the characters the model reads.
+
+        Returns string [batch, columns of the model].
+        """
         import tensorflow as tf
 
         kept = [
@@ -149,7 +171,7 @@ class CategoricalColumns:
 
 
 def make_input(options: data_options.DataOptions) -> CategoricalColumns | None:
-    """Makes the input of --categorical_columns; None without any."""
+    """Builds the input of `--categorical_columns`; None without any."""
     parts = [data_options.split_prefix(e) for e in options.categorical_columns]
     columns = tuple(dict.fromkeys(name for name, _ in parts))
     if not columns:

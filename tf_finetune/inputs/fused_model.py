@@ -27,19 +27,20 @@ def build_model(
     stack: head_solvers.Stack,
     finish: Finish,
 ) -> keras.Model:
-    """Joins a network and the solved parts to one plain Keras model.
+    """Builds a Keras model of several inputs and their weighted heads.
 
     Args:
-        inputs: Of the run.
-        extractor: A picture → features [batch, width]; becomes a part of
-            the model.
-        parts: The solved parts.
-        stack: The weight of each.
-        finish: Logits → predictions.
+        inputs: Inputs of the run.
+        extractor: Model of one picture → features [batch, width]; it becomes
+            part of the result.
+        parts: Heads solved on features of single inputs.
+        stack: The weight of each head's logits.
+        finish: Function that adds the output layers to logits.
 
     Returns:
-        A model of the inputs by name: `images` float32 [batch, pictures, size,
-        size, 3], RGB 0..255, and those of columns; → predictions.
+        A model from a dict of inputs by name (`images` float32 [batch,
+        pictures, size, size, 3], RGB 0..255, and those of columns) to
+        predictions.
     """
     tensors = _build_inputs(inputs, extractor)
     offset, shares = stack.bias, []
@@ -66,9 +67,12 @@ def build_from_network(
     """Builds a model that averages a network's logits over a row's pictures.
 
     Args:
-        inputs: Of the run; columns are accepted and ignored.
-        trainer: A picture → logits; becomes a part of the model.
-        finish: Logits → predictions.
+        inputs: Inputs of the run; columns are accepted and ignored.
+        trainer: Model of one picture → logits; it becomes part of the result.
+        finish: Function that adds the output layers to logits.
+
+    Returns:
+        A model from a dict of inputs by name to predictions.
     """
     tensors = _build_inputs(inputs, trainer)
     each = pictures.apply_to_pictures(trainer, tensors[pictures.NAME])
@@ -122,15 +126,15 @@ def stream_batches(
     pixels: model_options.PixelOptions,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """Yields the values of rows by name of the input.
+    """Yields batches of table rows as dicts of tensors, by name of the input.
 
     Args:
-        inputs: Of the run.
-        rows: All their pictures can be decoded.
+        inputs: Inputs of the run.
+        rows: Rows of a table, all of whose pictures can be decoded.
         image_size: Side of the pictures in pixels.
-        resize: How they become square.
+        resize: How they become square, a value of `--resize`.
         pixels: How their files are decoded.
-        batch_size: Rows per batch.
+        batch_size: Rows per batch; the last one may be smaller.
     """
     count = len(rows[0].paths) if rows else 1
     images = pipeline.build_evaluation_images(

@@ -23,12 +23,12 @@ Values = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-    """Inputs that are encoded and solved together.
+    """Inputs whose features are joined, with the heads solved on them.
 
     Attributes:
-        encodings: By name of the input, in the order of their features.
-        slices: By part, the features that it is solved on.
-        solutions: By part.
+        encodings: Name of the input → encoding, in the order of features.
+        slices: Name of the head → the features that it is solved on.
+        solutions: Name of the head → the solved head.
     """
 
     encodings: Mapping[str, input_protocol.Encoding]
@@ -36,7 +36,10 @@ class Block:
     solutions: Mapping[str, head_problem.LinearHead]
 
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
-        """Returns the logits of each part, [n, outputs]."""
+        """Computes the logits of each head, by name, [n, outputs].
+
+        `values` holds [n, …] for each input of the block.
+        """
         features = _encode(self.encodings, values)
         return {
             name: features[:, self.slices[name]] @ each.kernel + each.bias
@@ -44,10 +47,14 @@ class Block:
         }
 
     def fold(self, stack: head_solvers.Stack) -> tuple[np.ndarray, np.ndarray]:
-        """Folds the block's share of a stack into one linear map.
+        """Folds the block's share of a weighted sum into one linear map.
+
+        Args:
+            stack: Weights of the logits of all heads, these among them.
 
         Returns:
-            Kernel [width, outputs] on all features of the block, and bias.
+            Kernel [width, outputs] on all features of the block, and bias
+            [outputs], without the bias of `stack`.
         """
         width = max(each.stop for each in self.slices.values())
         kernel = np.zeros([width, stack.weights.shape[1]])
@@ -62,16 +69,19 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FusionParts:
-    """The solved parts of all blocks.
+    """Heads solved on single inputs of a table row, for late fusion.
 
     Attributes:
-        blocks: By name.
+        blocks: Name → inputs that are encoded and solved together.
     """
 
     blocks: Mapping[str, Block]
 
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
-        """Returns the logits of each part, [n, outputs]."""
+        """Computes the logits of each head, by name, [n, outputs].
+
+        `values` holds [n, …] for each input.
+        """
         found = {}
         for block in self.blocks.values():
             found |= block.compute_logits(values)
@@ -88,16 +98,19 @@ def solve_parts(
     class_weight: training_options.ClassWeight = "none",
     seed: int,
 ) -> FusionParts:
-    """Solves every part on training rows.
+    """Solves every head of a fusion on the training rows.
+
+    Where an input has several encodings, the one with the lowest loss of
+    left-out rows is kept.
 
     Args:
-        inputs: Of the run.
-        values: Of the training rows.
+        inputs: Inputs of the run.
+        values: Name of the input → [n, …], values of the training rows.
         targets: [n, outputs].
-        solver: Of the task's head.
+        solver: Solver of the task's head.
         groups: A key for each row; rows of one key are in the same fold.
-        class_weight: As `--class_weight` says.
-        seed: Of the folds, which are the same for all parts.
+        class_weight: Value of `--class_weight`.
+        seed: Seed of the folds, which are the same for all heads.
     """
     blocks = {}
     for name in dict.fromkeys(each.block for each in inputs):
@@ -119,12 +132,16 @@ def solve_parts(
 def build_candidates(
     parts: FusionParts, targets: np.ndarray, solver: head_solvers.HeadSolver
 ) -> dict[str, head_solvers.Stack]:
-    """Builds the stacks to be compared on validation, by name.
+    """Builds weighted sums of heads, to be compared on validation.
 
     Args:
-        parts: Solved.
+        parts: The solved heads.
         targets: [n, outputs] of the training rows.
-        solver: Of the task's head.
+        solver: Solver of the task's head.
+
+    Returns:
+        Name → weighted sum: one per block, and "stack" of all heads if there
+        are several blocks. All have the same `parts`; unused ones weigh 0.
     """
     said = {
         name: solved.out_of_fold

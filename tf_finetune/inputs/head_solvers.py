@@ -32,7 +32,7 @@ class Stack:
     """Weighted sum of the logits of several heads, called parts.
 
     Attributes:
-        parts: The names of the parts.
+        parts: Names of the heads.
         weights: [parts, outputs], none below 0.
         bias: [outputs].
     """
@@ -42,15 +42,19 @@ class Stack:
     bias: np.ndarray
 
     def __call__(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns [n, outputs] of each part's logits [n, outputs]."""
+        """Computes the weighted sum of logits, [n, outputs].
+
+        Args:
+            logits: Name of the head → its logits, [n, outputs].
+        """
         joined = np.stack([logits[name] for name in self.parts])
         return np.einsum("pno,po->no", joined, self.weights) + self.bias
 
     def extend(self, parts: tuple[str, ...]) -> "Stack":
-        """Returns the same weighted sum over more parts, new ones weighing 0.
+        """Returns the same weighted sum over more heads, new ones weighing 0.
 
         Args:
-            parts: All names, those of this stack among them.
+            parts: Names of all heads, those of this stack among them.
         """
         weights = np.zeros([len(parts), self.weights.shape[1]])
         for name, row in zip(self.parts, self.weights, strict=True):
@@ -59,10 +63,10 @@ class Stack:
 
 
 def take_alone(part: str, outputs: int) -> Stack:
-    """Builds the stack that passes on the logits of a single part.
+    """Builds the stack that passes on the logits of a single head.
 
     Args:
-        part: Its name.
+        part: Name of the head.
         outputs: Number of logits.
     """
     return Stack(
@@ -73,12 +77,15 @@ def take_alone(part: str, outputs: int) -> Stack:
 def fit_least_squares(
     out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray
 ) -> Stack:
-    """Fits the weights of the parts by non-negative least squares.
+    """Fits the weights of heads by non-negative least squares.
 
     Args:
-        out_of_fold: By part, [n, outputs]: predictions of each example by a
-            solution that did not see it.
+        out_of_fold: Name of the head → [n, outputs], predictions of each
+            example by a solution that was fitted without it.
         targets: [n, outputs].
+
+    Returns:
+        A stack with a weight per head and output, and a bias.
     """
     joined = np.stack([*out_of_fold.values()], axis=-1)
     means = joined.mean(axis=0)
@@ -104,15 +111,18 @@ def fit_log_loss(
     *,
     shared: bool,
 ) -> Stack:
-    """Fits the weights of the parts' logits by the log loss.
+    """Fits the weights of the heads' logits by log loss, none below 0.
 
     Args:
-        out_of_fold: By part, logits [n, outputs] of each example by a solution
-            that did not see it.
+        out_of_fold: Name of the head → [n, outputs], logits of each example
+            by a solution that was fitted without it.
         compute_loss: Logits [n, outputs] → log loss, summed over examples, and
             its gradient [n, outputs].
         shared: Whether all outputs have the same weight, as the classes of a
             softmax; else each has its own.
+
+    Returns:
+        A stack with a weight per head and output, and a bias.
     """
     joined = np.stack([*out_of_fold.values()])
     count, _, outputs = joined.shape
@@ -158,8 +168,10 @@ class HeadSolver:
             `seed`.
         is_small: Numbers of rows and features, and `outputs` → whether
             `solve` is fast and fits into memory.
-        measure: Logits and targets → the mean loss that solutions minimize.
-        fit_stack: By part out-of-fold logits, and targets → their stack.
+        measure: Logits and targets [n, outputs] → the mean loss that solutions
+            minimize.
+        fit_stack: Out-of-fold logits by name of the head, and targets → their
+            weighted sum.
     """
 
     solve: Callable[..., head_problem.LinearHead]
@@ -169,10 +181,14 @@ class HeadSolver:
 
 
 def find_solver(name: str) -> HeadSolver:
-    """Returns the solver for a task's `network.solver`.
+    """Finds the solver that fits the heads of a task.
+
+    Args:
+        name: The task's `network.solver`.
 
     Raises:
-        UsageError: The task's head has no solution in closed form.
+        UsageError: Heads of the task have no such solver, only gradient
+            steps.
     """
     if name not in _SOLVERS:
         raise errors.UsageError(

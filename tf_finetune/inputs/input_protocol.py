@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Encoding(Protocol):
     """Function from an input's values to features, fitted on training rows.
 
-    It is computed twice: by NumPy, to solve heads, and in the model's graph.
+    It has two equal implementations: in NumPy, to solve heads, and in Keras.
     """
 
     def encode(self, values: np.ndarray) -> np.ndarray:
@@ -49,13 +49,13 @@ class Encoding(Protocol):
 
 
 class Input(Protocol):
-    """One input of a model: its columns, values, encodings and fields.
+    """Protocol of one input of a model: columns, values and encodings.
 
     Attributes:
-        name: Of its `keras.Input`.
-        field: Of its values in a request, and of its widgets on the page.
-        columns: The table's columns that a request gives values of, in order.
-        block: Inputs of one block are solved together.
+        name: Name of its `keras.Input`.
+        field: Name of its values in a request, and of its widgets on the page.
+        columns: Table columns that a request gives values of, in order.
+        block: Name shared by inputs whose features are joined for the solver.
         standardized: Whether the solver standardizes the features.
         kind: Schema of one value as JSON; null stands for NaN.
     """
@@ -70,7 +70,7 @@ class Input(Protocol):
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[Any, ...]:
-        """Returns the value of each of `columns` in a row of a table.
+        """Reads the value of each of `columns` from a line of a table.
 
         Args:
             cells: Text by column.
@@ -102,19 +102,30 @@ class Input(Protocol):
         """
 
     def check(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Raises `DataError` for values that a model cannot tell apart."""
+        """Checks that a model can distinguish the values of n rows.
+
+        Args:
+            rows: For each row its values, as `read` returned them.
+
+        Raises:
+            DataError: Values lie too close together.
+        """
 
     def fit_encodings(self, values: np.ndarray) -> "list[Encoding]":
-        """Fits the encodings to be compared, the plainest first."""
+        """Fits the encodings to be compared, the plainest first.
+
+        Args:
+            values: [n, …] of the training rows, as `stack` returns them.
+        """
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Names the slices of features on which a head of their own is solved.
+        """Names the slices of features that get a head of their own.
 
         Args:
             width: Number of features of all inputs of its `block`.
 
         Returns:
-            By name of the part, the places of its features.
+            Name of the head → the slice of its features.
         """
 
     def build(self, image_size: int) -> "keras.KerasTensor":
@@ -125,7 +136,11 @@ class Input(Protocol):
         """
 
     def spec(self, image_size: int) -> "tf.TensorSpec":
-        """Describes the tensor of the request field, [batch, columns]."""
+        """Describes the tensor of the request field, [batch, columns].
+
+        Args:
+            image_size: Side of the model's square pictures in pixels.
+        """
 
     def take(self, given: "tf.Tensor") -> "tf.Tensor":
         """Converts the values of a request to those of the model, in a graph.
@@ -152,7 +167,14 @@ INPUTS = registry.Registry(
 def list_inputs(
     options: data_options.DataOptions,
 ) -> tuple[Input, ...]:
-    """Returns the inputs of a run on rows; empty for single pictures."""
+    """Lists the inputs of a run on table rows, pictures first.
+
+    Args:
+        options: The columns of pictures, numbers and words.
+
+    Returns:
+        Empty where the model takes single pictures.
+    """
     if not options.takes_rows:
         return ()
     # Each makes an input of the options, or None where they name no column.

@@ -17,7 +17,7 @@ from tf_finetune.inputs import input_protocol, pictures
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the table.
+    """One line of a table: an example with pictures, numbers and words.
 
     Attributes:
         where: Names it in messages: "line 3".
@@ -29,15 +29,18 @@ class Row:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Of its pictures, in the order of --image_column."""
+        """Paths of its pictures, in the order of --image_column."""
         return self.values[pictures.NAME]
 
 
 def read_table(options: data_options.DataOptions) -> list[Row]:
     """Reads the inputs of every row of the table in `options.data`.
 
+    Args:
+        options: Path of the CSV file, and its columns.
+
     Raises:
-        DataError: It has no such column, or a cell is not what it should be.
+        DataError: A column is missing, or a cell cannot be read.
     """
     path = pathlib.Path(options.data).expanduser()
     needed = {"image_column": options.image_column, **options.input_columns}
@@ -61,7 +64,15 @@ def read_table(options: data_options.DataOptions) -> list[Row]:
 
 
 def check_table(options: data_options.DataOptions) -> None:
-    """Raises `DataError` for columns whose values a model cannot tell apart."""
+    """Checks that a model can distinguish the values of each column.
+
+    Args:
+        options: Path of the CSV file, and its columns.
+
+    Raises:
+        DataError: Values of a column lie too close together, or the table
+            cannot be read.
+    """
     rows = read_table(options)
     for each in input_protocol.list_inputs(options):
         each.check([row.values[each.name] for row in rows])
@@ -70,14 +81,30 @@ def check_table(options: data_options.DataOptions) -> None:
 def stack_rows(
     inputs: Sequence[input_protocol.Input], rows: Sequence[Row]
 ) -> dict[str, np.ndarray]:
-    """Returns the values of rows by name of the input; pictures as paths."""
+    """Stacks the values of n rows, as the model's inputs.
+
+    Args:
+        inputs: Inputs of the model.
+        rows: The n rows.
+
+    Returns:
+        Name of the input → [n, …]; pictures are paths.
+    """
     return {i.name: i.stack([r.values[i.name] for r in rows]) for i in inputs}
 
 
 def stack_requests(
     inputs: Sequence[input_protocol.Input], rows: Sequence[Row]
 ) -> dict[str, np.ndarray]:
-    """Returns the values that a request for rows sends, by field."""
+    """Stacks the values that a request to a server sends for n rows.
+
+    Args:
+        inputs: Inputs of the model.
+        rows: The n rows.
+
+    Returns:
+        Name of the request field → [n, columns]; pictures are bytes.
+    """
     return {
         i.field: i.stack_request([r.values[i.name] for r in rows])
         for i in inputs
@@ -86,11 +113,11 @@ def stack_requests(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JoinedRows:
-    """The rows of one split with their pictures.
+    """Rows of one split with their pictures.
 
     Attributes:
-        rows: Of the table.
-        pictures: For each row, in the order of its paths.
+        rows: Lines of the table.
+        pictures: For each row its pictures, in the order of its paths.
     """
 
     rows: tuple[Row, ...]
@@ -98,12 +125,12 @@ class JoinedRows:
 
     @property
     def names(self) -> list[str]:
-        """The hashes of all pictures, row by row."""
+        """Hashes of all pictures, row by row."""
         return [each.sha256 for row in self.pictures for each in row]
 
     @property
     def groups(self) -> list[str]:
-        """A key for each row; rows that share a group or a picture share it."""
+        """Key of each row; rows that share a group or a picture share it."""
         # Every picture twice: by its own group and by its row, so that rows
         # are joined by either.
         flat = [each for row in self.pictures for each in row]
@@ -122,10 +149,14 @@ class JoinedRows:
 def make_row_data(
     data: examples.ImageData, joined: Mapping[str, JoinedRows]
 ) -> examples.ImageData:
-    """Returns the data in which a row is one example: its first picture.
+    """Returns data in which a row is one example: its first picture.
 
     All pictures of a row have its label, so that tasks compute targets,
-    figures and predictions of rows as of pictures.
+    metrics and predictions of rows as of pictures.
+
+    Args:
+        data: The pictures of a run; it is not changed.
+        joined: By split, its rows.
     """
     first = [row[0] for each in joined.values() for row in each.pictures]
     return dataclasses.replace(data, pictures=tuple(first))
@@ -137,11 +168,12 @@ def join_pictures(
     """Joins the rows of a table with their pictures, split by split.
 
     Args:
-        rows: Of the table.
+        rows: All rows of the table.
         data: The pictures that are used.
 
     Returns:
-        By split, its rows; and by row that is left out, the reason.
+        By split, its rows; and by row that is left out ("line 3"), the reason:
+        a picture is not used, or its pictures are in several splits.
 
     Raises:
         DataError: A split has no row left.

@@ -31,13 +31,13 @@ class NumberEncoding:
     """Encoding of numbers as features, fitted on training data.
 
     Attributes:
-        median: [numbers] replaces missing numbers.
-        low: [numbers] least value in training.
-        high: [numbers] largest value in training.
-        logged: [numbers] whether the logarithm is taken.
-        mean: [numbers] of the training numbers, after the logarithm; a
+        median: [numbers], replaces missing numbers.
+        low: [numbers], least value in training; lower ones are clipped.
+        high: [numbers], largest value in training; higher ones are clipped.
+        logged: [numbers], whether the logarithm is taken.
+        mean: [numbers], mean of the training numbers, after the logarithm; a
             float32, so that the model can subtract it without rounding.
-        deviation: [numbers] the same; 1 where it is 0.
+        deviation: [numbers], their standard deviation; 1 where it is 0.
         products: Whether products of two numbers are features, too.
     """
 
@@ -51,13 +51,20 @@ class NumberEncoding:
 
     @property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """The indices of the two numbers of each product; squares included."""
+        """Indices of the two numbers of each product, squares included."""
         if not self.products:
             return np.zeros(0, "int64"), np.zeros(0, "int64")
         return np.triu_indices(len(self.median))
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Encodes numbers [n, numbers], NaN where one is missing."""
+        """Encodes numbers as features, in NumPy.
+
+        Args:
+            values: [n, numbers], NaN where one is missing.
+
+        Returns:
+            float64 [n, width]: standardized numbers, then their products.
+        """
         known = np.where(np.isnan(values), self.median, values)
         bounded = np.clip(known, self.low, self.high)
         scaled = np.log(bounded, out=bounded.copy(), where=self.logged)
@@ -67,7 +74,7 @@ class NumberEncoding:
         return np.concatenate([scaled, products], axis=1)
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Encodes numbers in the graph as `encode` does in NumPy."""
+        """Adds operations that encode numbers [batch, numbers] likewise."""
         from keras import ops
 
         known = ops.where(ops.isnan(values), _as_float32(self.median), values)
@@ -100,10 +107,10 @@ class NumberEncoding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NumericColumns:
-    """Numbers beside the pictures; NaN where one is missing.
+    """Input of numbers beside the pictures; NaN where one is missing.
 
     Attributes:
-        columns: Of --numeric_columns.
+        columns: Names of the table columns, of --numeric_columns.
     """
 
     columns: tuple[str, ...]
@@ -114,7 +121,12 @@ class NumericColumns:
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[float, ...]:
-        """Parses the numbers of a row.
+        """Parses the numbers of a row; NaN for an empty cell.
+
+        Args:
+            cells: Text by column.
+            where: Names the row in messages.
+            files: Not used.
 
         Raises:
             DataError: A cell is neither empty nor a finite number.
@@ -127,10 +139,10 @@ class NumericColumns:
         )
 
     def stack(self, rows: Sequence[tuple[float, ...]]) -> np.ndarray:
-        """Returns numbers [n, columns].
+        """Stacks numbers as float64 [n, columns], rounded to float32.
 
-        They are float64 but rounded to float32, as the exported model reads
-        them, so that the solution is fitted to the same values.
+        The exported model reads float32, so that the solution is fitted to
+        the same values.
         """
         numbers = self.stack_request(rows)
         # TensorFlow takes numbers below the smallest normal float32 for 0.
@@ -138,7 +150,7 @@ class NumericColumns:
         return numbers.astype("float64")
 
     def stack_request(self, rows: Sequence[tuple[float, ...]]) -> np.ndarray:
-        """Stacks rows as a request sends them: float32 [n, columns], or NaN."""
+        """Stacks numbers as a request sends them, float32 [n, columns]."""
         numbers = np.array(rows, "float32")
         return numbers.reshape(len(rows), len(self.columns))
 
@@ -146,7 +158,7 @@ class NumericColumns:
         """Checks that float32 can distinguish the numbers of each column.
 
         Raises:
-            DataError: They lie too close together.
+            DataError: The numbers of a column lie too close together.
         """
         numbers = np.array(rows, "float64").reshape(-1, len(self.columns))
         # Missing numbers become the median of training later.
@@ -156,7 +168,10 @@ class NumericColumns:
                 float32_range.check_digits(known, f"the numbers {column!r}")
 
     def fit_encodings(self, values: np.ndarray) -> list[NumberEncoding]:
-        """Fits the encoding without and, of enough rows, with products."""
+        """Fits the encoding without and, given enough rows, with products.
+
+        `values` are those of the training rows, as `stack` returns them.
+        """
         plain = _fit_encoding(values)
         count, width = values.shape
         # More products than a quarter of the rows would only be penalized away.
@@ -165,28 +180,28 @@ class NumericColumns:
         return [plain, dataclasses.replace(plain, products=True)]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns all features of the columns as one part."""
+        """Returns one slice of all `width` features, as "columns"."""
         return {BLOCK: slice(0, width)}
 
     def build(self, image_size: int) -> "keras.KerasTensor":
-        """Returns float32 [batch, columns]."""
+        """Creates the Keras input, float32 [batch, columns]."""
         import keras
 
         return keras.Input([len(self.columns)], name=self.name)
 
     def spec(self, image_size: int) -> "tf.TensorSpec":
-        """Returns float32 [batch, columns]."""
+        """Describes the request's tensor, float32 [batch, columns]."""
         import tensorflow as tf
 
         return tf.TensorSpec([None, len(self.columns)], name=self.field)
 
     def take(self, given: "tf.Tensor") -> "tf.Tensor":
-        """Returns the numbers as they are."""
+        """Returns the numbers of a request as they are."""
         return given
 
 
 def make_input(options: data_options.DataOptions) -> NumericColumns | None:
-    """Makes the input of --numeric_columns; None without any."""
+    """Builds the input of `--numeric_columns`; None without any."""
     columns = options.numeric_columns
     return NumericColumns(columns=columns) if columns else None
 

@@ -23,11 +23,11 @@ _JOINED = "all_pictures"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureEncoding:
-    """Features of a network, those of all pictures side by side.
+    """Features that a network computes of each picture, side by side.
 
     Attributes:
-        extractor: A picture → features [batch, width]; None: values are
-            features already, as the cache has them.
+        extractor: Model of one picture → features [batch, width]; None: values
+            are features already, from the feature cache.
     """
 
     extractor: "keras.Model | None" = None
@@ -37,7 +37,14 @@ class PictureEncoding:
         return values
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Applies the network to each picture; [batch, pictures · width]."""
+        """Adds the network, applied to each picture of a row.
+
+        Args:
+            values: [batch, pictures, size, size, 3].
+
+        Returns:
+            [batch, pictures · width].
+        """
         import keras
 
         return keras.layers.Flatten(name="joined_features")(
@@ -47,12 +54,12 @@ class PictureEncoding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """The pictures of a row; their values are paths.
+    """Input of the pictures of a row; their values are paths.
 
-    A row of several is solved picture by picture, and all of them together.
+    A head is solved on the pictures of each column, and one on all together.
 
     Attributes:
-        columns: Of --image_column.
+        columns: Names of the table columns, of --image_column.
     """
 
     columns: tuple[str, ...]
@@ -63,29 +70,38 @@ class Pictures:
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[str, ...]:
-        """Returns the paths of the pictures."""
+        """Finds the picture files of a row; returns their paths.
+
+        Args:
+            cells: Text by column.
+            where: Not used.
+            files: Finds the files that cells name.
+        """
         return tuple(files.find(cells[column]) for column in self.columns)
 
     def stack(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Returns paths [n, pictures]; they are decoded where they are used."""
+        """Stacks paths as an object array [n, pictures]; nothing is decoded."""
         return np.array(rows, object).reshape(len(rows), len(self.columns))
 
     def stack_request(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Reads the files, [n, pictures] of bytes."""
+        """Reads the files into an object array [n, pictures] of bytes."""
         found = np.empty([len(rows), len(self.columns)], object)
         for row, column in np.ndindex(found.shape):
             found[row, column] = pathlib.Path(rows[row][column]).read_bytes()
         return found
 
     def check(self, rows: Sequence[tuple[str, ...]]) -> None:
-        """Does nothing: the scan has decoded the pictures."""
+        """Does nothing: pictures are decoded and checked before training."""
 
     def fit_encodings(self, values: np.ndarray) -> list[PictureEncoding]:
-        """Returns the one encoding: features as the network computes them."""
+        """Returns one encoding that takes cached features as they are."""
         return [PictureEncoding()]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns the features of each column, and of all where several."""
+        """Returns the slice of each column, and of all if there are several.
+
+        `width` is the number of features of all pictures together.
+        """
         each = width // len(self.columns)
         found = {
             column: slice(place * each, (place + 1) * each)
@@ -96,33 +112,44 @@ class Pictures:
         return found
 
     def build(self, image_size: int) -> "keras.KerasTensor":
-        """Returns RGB 0..255, float32 [batch, pictures, size, size, 3]."""
+        """Creates the Keras input, float32 [batch, pictures, size, size, 3].
+
+        Pixels are RGB 0..255.
+        """
         import keras
 
         shape = [len(self.columns), image_size, image_size, 3]
         return keras.Input(shape, name=self.name)
 
     def spec(self, image_size: int) -> "tf.TensorSpec":
-        """Returns encoded pictures, string [batch, pictures]."""
+        """Describes the request's picture files, string [batch, pictures]."""
         import tensorflow as tf
 
         shape = [None, len(self.columns)]
         return tf.TensorSpec(shape, tf.string, name=self.field)
 
     def take(self, given: "tf.Tensor") -> "tf.Tensor":
-        """Returns decoded pictures as they are."""
+        """Returns the decoded pictures of a request as they are."""
         return given
 
 
 def make_input(options: data_options.DataOptions) -> Pictures:
-    """Makes the input of --image_column."""
+    """Builds the input of `--image_column`."""
     return Pictures(columns=options.image_column)
 
 
 def apply_to_pictures(
     model: "keras.Model", images: "keras.KerasTensor"
 ) -> "keras.KerasTensor":
-    """Applies a model to each picture; [batch, pictures, outputs]."""
+    """Applies a model of one picture to each picture of a row, in inference.
+
+    Args:
+        model: [batch, size, size, 3] → [batch, outputs].
+        images: [batch, pictures, size, size, 3].
+
+    Returns:
+        [batch, pictures, outputs].
+    """
     import keras
 
     # Pictures become the batch, so that any model of one picture works.

@@ -15,12 +15,12 @@ def check_arrays(
     Args:
         targets: [n, outputs], or [n] class indices.
         predictions: [n, outputs].
-        names: Of the outputs.
+        names: Names of the outputs.
 
     Raises:
         DataError: There is no example.
         RunError: A prediction is NaN or infinite.
-        ValueError: The arrays do not belong together.
+        ValueError: The shapes do not fit.
     """
     count = len(targets)
     if count == 0:

@@ -18,14 +18,15 @@ def compute_f1(
     """Computes F1 of each class' boundary in one picture.
 
     Precision is the share of the predicted boundary that lies near the true
-    one, recall the share of the true boundary that lies near the predicted
-    one. Where pixels are ignored there is no boundary, and none between them
-    and others.
+    one (within `TOLERANCE` of the diagonal), recall the share of the true
+    boundary that lies near the predicted one. Ignored pixels have no boundary,
+    neither among themselves nor with others.
 
     Args:
-        true: [height, width] class indices; other values are ignored.
+        true: [height, width] class indices; values from `num_classes` on are
+            ignored.
         predicted: [height, width] class indices.
-        num_classes: Of the task.
+        num_classes: Number of classes.
 
     Returns:
         [num_classes] in 0..1; NaN where neither mask has a boundary.
@@ -50,7 +51,14 @@ def compute_f1(
 
 
 def average_pictures(pictures: np.ndarray) -> np.ndarray:
-    """Averages [pictures, classes] over the pictures where it is defined."""
+    """Averages scores over the pictures where they are defined.
+
+    Args:
+        pictures: [pictures, classes], NaN where a score is undefined.
+
+    Returns:
+        [classes]; NaN where no picture has a score.
+    """
     defined = ~np.isnan(pictures)
     total = np.where(defined, pictures, 0.0).sum(axis=0)
     count = defined.sum(axis=0)

@@ -29,15 +29,15 @@ class Evidence:
     """Evaluation of one candidate on n pictures, for paired comparisons.
 
     Attributes:
-        figure: The name of the leading figure, "accuracy".
-        value: Computes the figure of resampled pictures: weights [draws, n],
-            how often each picture counts → [draws], NaN where the figure is
-            undefined. Greater is better.
+        figure: Name of the leading metric, such as "accuracy".
+        value: Function from bootstrap weights [draws, n], how often each
+            picture counts, to the metric [draws]; NaN where it is undefined.
+            Greater is better.
         losses: [n], the loss of each picture; NaN where there is none.
-        loss: The name of their mean, "log loss".
+        loss: Name of their mean, "log loss".
         correct: [n] booleans where a prediction is either right or wrong;
             None where it is right to a degree.
-        size: Numbers that `value` weights in one draw; 0: one a picture.
+        size: Numbers that `value` weights in one draw; 0: one per picture.
     """
 
     figure: str
@@ -59,7 +59,7 @@ class Comparison:
     """Comparison of a second candidate with a first one.
 
     Attributes:
-        difference: Of the leading figure, second minus first; NaN: undefined.
+        difference: Leading metric, second minus first; NaN: undefined.
         is_significant: Whether the difference is significant.
         test: The result of the test, in words.
         losses: Mean loss of the first and of the second.
@@ -72,7 +72,10 @@ class Comparison:
 
     @property
     def second_is_better(self) -> bool:
-        """Whether the second is selected; ties go to the first."""
+        """Whether the second is selected; ties go to the first.
+
+        A significant difference decides, otherwise the mean loss.
+        """
         if self.is_significant:
             return self.difference > 0
         return self.losses[1] < self.losses[0]
@@ -80,11 +83,12 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The selected candidate.
+    """Selected candidate and the reason.
 
     Attributes:
-        name: Of the candidate.
-        reason: The comparisons that led to it, in words.
+        name: Name of the candidate.
+        reason: The comparisons that led to it, in words; empty if there was
+            only one candidate.
     """
 
     name: str
@@ -100,8 +104,8 @@ def select_candidate(
     selected unless another one is better.
 
     Args:
-        candidates: By name; all of the same pictures.
-        seed: Of the bootstrap.
+        candidates: At least one, by name, all on the same pictures.
+        seed: Seed of the bootstrap.
     """
     # The order of `candidates` is that of preference.
     names = iter(candidates)
@@ -119,15 +123,15 @@ def compare_candidates(
 ) -> Comparison:
     """Compares two candidates picture by picture.
 
-    Answers that are right or wrong are compared by McNemar's exact test, other
-    figures by the paired bootstrap: both candidates are evaluated on the same
-    drawn pictures, and the difference is beyond chance if its 95 % percentile
-    interval leaves out 0.
+    Predictions that are right or wrong are compared by McNemar's exact test,
+    other metrics by the paired bootstrap: both candidates are evaluated on the
+    same drawn pictures, and the difference is significant if its 95 %
+    percentile interval leaves out 0 (and there are six pictures or more).
 
     Args:
         first: The one that is selected unless the second is better.
-        second: Of the same pictures in the same order.
-        seed: Of the bootstrap.
+        second: On the same pictures in the same order.
+        seed: Seed of the bootstrap.
 
     Source: McNemar 1947, "Note on the sampling error of the difference
     between correlated proportions or percentages"; Dietterich 1998,
@@ -175,15 +179,15 @@ def compute_mcnemar(gained: int, lost: int) -> float:
 def bootstrap_difference(
     first: Evidence, second: Evidence, *, seed: int
 ) -> tuple[float, float]:
-    """Computes the 95 % interval of second minus first, NaN if undefined.
+    """Computes the 95 % interval (low, high) of second minus first.
 
-    The percentile bootstrap over pictures, 2000 draws (fewer, at least 200,
-    of large splits), the same draws for both.
+    It is the percentile bootstrap over pictures, 2000 draws (fewer, at least
+    200, of large splits), the same draws for both. NaN: undefined.
 
     Args:
         first: One candidate.
-        second: Another one, of the same pictures.
-        seed: Of the draws.
+        second: Another one, on the same pictures in the same order.
+        seed: Seed of the draws.
     """
     differences = np.concatenate(
         [
@@ -250,12 +254,12 @@ def _format_reason(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AccuracyDifference:
-    """Difference of two accuracies with its interval.
+    """Difference of two accuracies with its 95 % interval.
 
     Attributes:
-        difference: First minus second, -1..1.
-        low: Lower bound of the difference's 95 % interval.
-        high: Upper bound of it.
+        difference: Accuracy of the first minus that of the second, -1..1.
+        low: Lower bound of the difference.
+        high: Upper bound of the difference.
     """
 
     difference: float
@@ -272,7 +276,7 @@ def compare_accuracies(
     usually err together, and the true interval is then narrower.
 
     Args:
-        first: `accuracy` and `accuracy_interval`.
+        first: Metrics with `accuracy` and `accuracy_interval`.
         second: The same of the other result.
 
     Source: Zou and Donner 2008, "Construction of confidence limits about

@@ -22,13 +22,13 @@ def compute_metrics(
     class_names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Computes all metrics of predicted probabilities.
+    """Computes all metrics of predicted class probabilities.
 
     Args:
         labels: [n] integers, indices of the true classes.
         probabilities: [n, classes] in 0..1, rows sum to 1.
-        class_names: In the order of the columns.
-        seed: Of the bootstrap.
+        class_names: Names in the order of the columns.
+        seed: Seed of the bootstrap.
 
     Returns:
         Plain numbers, lists and dictionaries; undefined metrics are None.
@@ -43,7 +43,8 @@ def compute_metrics(
     Raises:
         DataError: There is no example.
         RunError: A probability is NaN or infinite.
-        ValueError: The arrays do not belong together.
+        ValueError: The shapes do not fit, a label is not a class index, or
+            rows do not sum to 1.
     """
     labels = np.asarray(labels)
     # float64: sums over many examples keep their digits.
@@ -73,15 +74,15 @@ def compute_metrics(
 def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
     """Computes the 95 % interval [low, high] of an accuracy.
 
-    The percentile bootstrap over examples, 2000 draws. The number of right
-    answers among n examples drawn with replacement is binomial, so that it
-    is drawn directly. Where all or none are right the bootstrap cannot
+    It is the percentile bootstrap over examples, 2000 draws. The number of
+    right predictions among n examples drawn with replacement is binomial, so
+    that it is drawn directly. Where all or none are right the bootstrap cannot
     vary and would claim certainty; there the bounds are the exact ones.
 
     Args:
-        correct: Right answers.
-        examples: All answers, at least 1.
-        seed: Of the draws.
+        correct: Number of right predictions.
+        examples: Number of predictions, at least 1.
+        seed: Seed of the draws.
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
     section 13.3; Clopper and Pearson 1934 for the exact bounds.
@@ -126,13 +127,13 @@ def top_accuracy(
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Computes the mean of -ln(probability of the true class).
+    """Computes the mean of -ln(probability of the true class), 0..15.9.
 
     Computed in float64; probabilities are clipped at 1.2e-7 (the epsilon
     of float32), so that no example costs more than 15.9.
 
     Args:
-        labels: [n] indices of the true classes.
+        labels: [n] indices of the true classes, at least one.
         probabilities: [n, classes].
     """
     return float(np.mean(log_loss_per_example(labels, probabilities)))
@@ -141,7 +142,15 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 def log_loss_per_example(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> np.ndarray:
-    """Computes -ln(probability of the true class) of each example, [n]."""
+    """Computes -ln(probability of the true class) of each example.
+
+    Args:
+        labels: [n] indices of the true classes.
+        probabilities: [n, classes], clipped at 1.2e-7.
+
+    Returns:
+        float64 [n].
+    """
     rows = np.arange(len(labels))
     true = np.asarray(probabilities, dtype="float64")[rows, labels]
     return -np.log(np.clip(true, _FLOAT32_EPSILON, 1.0))
@@ -154,7 +163,7 @@ def expected_calibration_error(
 
     Args:
         confidence: [n] probability of the predicted class, 0..1.
-        correct: [n] booleans.
+        correct: [n] booleans, whether the prediction is right.
 
     Returns:
         Value in 0..1, bins weighted by their examples.
@@ -236,14 +245,14 @@ def evaluate_majority_class(
     """Evaluates the constant prediction of the commonest training class.
 
     Args:
-        train: Class indices of the training pictures; they decide the class
-            (the first of equally common ones).
+        train: Class indices of the training pictures; the first of equally
+            common classes is predicted.
         labels: Class indices of the evaluated pictures, at least one.
-        class_names: By class index.
-        seed: Of the bootstrap.
+        class_names: Names by class index.
+        seed: Seed of the bootstrap.
 
     Returns:
-        `class`, `accuracy`, `accuracy_interval`.
+        `class` (its name), `accuracy` and `accuracy_interval`.
     """
     counts = np.bincount(train, minlength=len(class_names))
     # Chosen on the training pictures: the test split must decide nothing.

@@ -17,15 +17,15 @@ MAX_DENSE_CLASSES = 100
 def count_pairs(
     labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> sparse.csr_array:
-    """Counts pairs of true and predicted classes.
+    """Counts pairs of true and predicted classes in a sparse matrix.
 
     Args:
         labels: [n] indices of the true classes.
         predicted: [n] indices of the predicted classes.
-        num_classes: Of the classification.
+        num_classes: Number of classes.
 
     Returns:
-        [num_classes, num_classes], rows are true classes.
+        Sparse [num_classes, num_classes], rows are true classes.
     """
     return _sum_cells(labels, predicted, np.ones(len(labels)), num_classes)
 
@@ -33,12 +33,17 @@ def count_pairs(
 def count_pixels(
     labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Counts a dense confusion matrix of millions of pixels in one pass.
+    """Counts pairs of true and predicted classes in a dense matrix.
 
-    Args: As of `count_pairs`.
+    It takes millions of pixels in one pass.
+
+    Args:
+        labels: [n] indices of the true classes.
+        predicted: [n] indices of the predicted classes.
+        num_classes: Number of classes.
 
     Returns:
-        [num_classes, num_classes], rows are true classes.
+        int64 [num_classes, num_classes], rows are true classes.
     """
     # One number a cell: true · classes + predicted. Not scikit-learn's
     # `confusion_matrix`, which sorts the pixels of each picture several times.
@@ -48,14 +53,14 @@ def count_pixels(
 
 
 def sum_blocks(matrix: sparse.csr_array, most: int) -> np.ndarray:
-    """Returns a matrix with neighboring classes added up.
+    """Adds up neighboring classes of a confusion matrix to a smaller one.
 
     Args:
-        matrix: [classes, classes].
-        most: Rows and columns that the result has at most.
+        matrix: Sparse [classes, classes].
+        most: Largest number of rows and columns of the result.
 
     Returns:
-        [blocks, blocks] counts; one class a block if there are at most
+        Dense [blocks, blocks] counts; one class per block if there are at most
         `most` classes.
     """
     classes, cells = matrix.shape[0], matrix.tocoo()
@@ -66,11 +71,15 @@ def sum_blocks(matrix: sparse.csr_array, most: int) -> np.ndarray:
 
 
 def to_json(matrix: sparse.csr_array) -> list[list[int]] | dict[str, Any]:
-    """Returns a matrix as evaluation.json stores it.
+    """Converts a confusion matrix to the form stored in evaluation.json.
 
-    Up to `MAX_DENSE_CLASSES` classes rows of counts; for more classes a
-    dictionary with `classes` and three lists, `true`, `predicted` and `count`,
-    of the nonzero cells, row by row.
+    Args:
+        matrix: Sparse [classes, classes].
+
+    Returns:
+        Rows of counts for up to `MAX_DENSE_CLASSES` classes; for more, a
+        dictionary with the number of `classes` and three lists, `true`,
+        `predicted` and `count`, of the nonzero cells, row by row.
     """
     if matrix.shape[0] <= MAX_DENSE_CLASSES:
         return matrix.toarray().tolist()
@@ -86,10 +95,10 @@ def to_json(matrix: sparse.csr_array) -> list[list[int]] | dict[str, Any]:
 def from_json(
     value: Sequence[Sequence[int]] | Mapping[str, Any],
 ) -> sparse.csr_array:
-    """Returns the matrix that `to_json` wrote.
+    """Restores the sparse confusion matrix that `to_json` converted.
 
     Args:
-        value: Rows of counts, or the cells that are not 0.
+        value: Rows of counts, or a dictionary of the nonzero cells.
     """
     if isinstance(value, Mapping):
         columns = (value[key] for key in ("true", "predicted", "count"))

@@ -22,18 +22,18 @@ def compute_metrics(
     """Computes all metrics of multi-label predictions.
 
     Macro averages are over the labels that at least one picture carries; the
-    figures of the others are None. A label that is never given has precision 0.
-    Micro averages are over all pairs of picture and label.
+    metrics of the others are None. A label that is never predicted has
+    precision 0. Micro averages are over all pairs of picture and label.
 
     Args:
         targets: [n, labels], 1 where the picture carries the label, else 0.
         probabilities: [n, labels] in 0..1.
-        thresholds: [labels]; a label is given from this probability on.
-        names: Of the labels, in the order of the columns.
-        seed: Of the bootstrap.
+        thresholds: [labels]; a label is predicted from this probability on.
+        names: Names of the labels, in the order of the columns.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Plain numbers, lists and dictionaries; what is not defined is None.
+        Plain numbers, lists and dictionaries; undefined metrics are None.
         Keys: `examples`, `class_names`, `macro_average_precision`,
         `macro_average_precision_interval`, `macro_` and `micro_` of
         `average_precision`, `roc_auc`, `precision`, `recall` and `f1`,
@@ -44,7 +44,7 @@ def compute_metrics(
     Raises:
         DataError: There is no example.
         RunError: A probability is NaN or infinite.
-        ValueError: The arrays do not belong together.
+        ValueError: The shapes do not fit, or a probability is not in 0..1.
     """
     targets = np.asarray(targets) > 0
     probabilities = np.asarray(probabilities, dtype="float64")
@@ -84,19 +84,27 @@ def compute_metrics(
 
 
 def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Computes the mean of -ln(probability of the true state) over all pairs.
+    """Computes the mean binary cross-entropy over all pairs.
 
     Probabilities are clipped at 1.2e-7, the step of float32 at 1.
 
     Args:
-        targets: [n, labels] of 0 and 1.
+        targets: [n, labels] booleans, or 0 and 1.
         probabilities: [n, labels] in 0..1.
     """
     return float(np.mean(log_losses(targets, probabilities)))
 
 
 def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Computes the log loss of each picture, the mean over its labels, [n]."""
+    """Computes the binary cross-entropy of each picture, mean over labels.
+
+    Args:
+        targets: [n, labels] booleans.
+        probabilities: [n, labels] in 0..1, clipped at 1.2e-7.
+
+    Returns:
+        [n].
+    """
     true = np.where(targets, probabilities, 1 - probabilities)
     return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
 

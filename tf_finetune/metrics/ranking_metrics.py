@@ -17,8 +17,8 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> float | None:
 
     Args:
         targets: [n] booleans.
-        scores: [n], higher where the label is likelier; equal scores enter
-            together.
+        scores: [n], higher where the label is likelier; equal scores share
+            one step.
 
     Returns:
         Value in 0..1; None where no target is true.
@@ -53,9 +53,9 @@ def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
 def bootstrap_macro_interval(
     targets: np.ndarray, scores: np.ndarray, *, seed: int
 ) -> list[float] | None:
-    """Returns the 95 % interval [low, high] of macro average precision.
+    """Computes the 95 % interval [low, high] of macro average precision.
 
-    The bias-corrected bootstrap over pictures, 2000 draws (of more than
+    It is the bias-corrected bootstrap over pictures, 2000 draws (of more than
     100,000 pairs of picture and label fewer, down to 200). A draw repeats
     pictures, which makes average precision higher: of scores like those of
     posters the plain percentiles covered the truth in 72, 81 and 90 of 100
@@ -64,8 +64,8 @@ def bootstrap_macro_interval(
 
     Args:
         targets: [n, labels] booleans.
-        scores: [n, labels].
-        seed: Of the draws.
+        scores: [n, labels], higher where the label is likelier.
+        seed: Seed of the draws.
 
     Returns:
         The bounds, equal where every draw is ranked perfectly; None where no
@@ -94,15 +94,15 @@ def bootstrap_macro_interval(
 def build_macro_function(
     targets: np.ndarray, scores: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function: weights [draws, n] → macro average precision.
+    """Builds the function from bootstrap weights to macro average precision.
 
     Args:
         targets: [n, labels] booleans.
-        scores: [n, labels].
+        scores: [n, labels], higher where the label is likelier.
 
     Returns:
-        A function of how often each picture is in each draw; its values are
-        [draws], NaN where no picture of a draw carries a label.
+        Function from weights [draws, n], how often each picture is in each
+        draw, to [draws]; NaN where no picture of a draw carries a label.
     """
     # Sorted once; a draw only changes the weights.
     supported = np.flatnonzero(targets.any(axis=0))

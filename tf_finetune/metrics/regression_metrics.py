@@ -30,12 +30,12 @@ def compute_metrics(
 
     Args:
         targets: [n, targets] true values, in the user's units.
-        predictions: [n, targets] of the same.
-        names: Of the targets.
-        seed: Of the bootstrap.
+        predictions: [n, targets] predicted values, in the user's units.
+        names: Names of the targets.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Plain numbers, lists and dictionaries; what is not defined is None.
+        Plain numbers, lists and dictionaries; undefined metrics are None.
         `examples`, `targets` (the names), `per_target` (by name, each with
         the entries of `FIGURES` and, as NAME_interval, their 95 % intervals)
         and the same entries for the whole: of a single target its own; of
@@ -45,7 +45,7 @@ def compute_metrics(
     Raises:
         DataError: There is no example.
         RunError: A prediction is NaN or infinite.
-        ValueError: The arrays do not belong together.
+        ValueError: The shapes do not fit.
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")
@@ -69,17 +69,17 @@ def compute_constant_baseline(
     names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Computes the figures of a baseline that always answers the same.
+    """Computes the metrics of a baseline that always predicts the same values.
 
     Args:
         targets: [n, targets] true values.
-        answers: One for each target.
-        names: Of the targets.
-        seed: Of the bootstrap.
+        answers: The constant prediction, one value per target.
+        names: Names of the targets.
+        seed: Seed of the bootstrap.
 
     Returns:
-        `answers` by name, and the whole's entries as `compute_metrics` has
-        them.
+        `answers` by name, and the metrics over all targets, see
+        `select_summary`.
     """
     # A view: the same row of answers for every example.
     predictions = np.broadcast_to(np.asarray(answers), np.shape(targets))
@@ -91,16 +91,28 @@ def compute_constant_baseline(
 
 
 def select_summary(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the figures of all targets together, with their intervals."""
+    """Selects the metrics over all targets, and their intervals.
+
+    Args:
+        figures: As `compute_metrics` returns them.
+
+    Returns:
+        A new dict of those entries of `FIGURES`, without `per_target`.
+    """
     names = [name for each in FIGURES for name in (each, f"{each}_interval")]
     return {name: figures[name] for name in names if name in figures}
 
 
 def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
-    """Computes the coefficient of determination; None if targets are constant.
+    """Computes the coefficient of determination R² of one target.
 
-    0 is the value of a prediction that always answers the mean of these very
-    examples; a worse one is below it.
+    Args:
+        targets: [n] true values.
+        predictions: [n] predicted values.
+
+    Returns:
+        At most 1; 0 for a constant prediction of the mean of these targets,
+        below 0 for worse ones; None if all targets are the same.
     """
     # 1 - Σ (y - ŷ)² / Σ (y - ȳ)²
     deviation = np.sum((targets - np.mean(targets)) ** 2)
@@ -112,14 +124,15 @@ def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
 def build_evidence(
     targets: np.ndarray, predictions: np.ndarray, *, logged: bool
 ) -> candidate_selection.Evidence:
-    """Returns R² of resampled examples, and each one's unexplained variance.
+    """Builds per-example results for the comparison of two regressions.
 
-    The mean of the losses is 1 - R², so that within chance R² itself decides.
+    The loss of an example is its unexplained variance. Its mean is 1 - R², so
+    that R² itself decides where the difference is not significant.
 
     Args:
         targets: [n, targets] true values, in the user's units.
-        predictions: [n, targets] of the same.
-        logged: Whether R² is that of the logarithms.
+        predictions: [n, targets] predicted values, in the user's units.
+        logged: Whether R² is that of the logarithms; targets are above 0.
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")

@@ -23,8 +23,11 @@ class PixelCounter:
     Pixels whose true value is not a class (255, ignored) are left out, with any
     prediction.
 
+    Attributes:
+        confusion: int64 [classes, classes], rows are true classes.
+
     Example:
-        >>> counter = Counter(2)
+        >>> counter = PixelCounter(2)
         >>> counter.add(np.array([[0, 1, 255]]), np.array([[0, 0, 1]]))
         0.25
         >>> counter.confusion.tolist()
@@ -32,28 +35,24 @@ class PixelCounter:
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Starts without pictures.
-
-        Args:
-            num_classes: Of the task.
-        """
+        """Starts without pictures; masks have values below `num_classes`."""
         self.confusion = np.zeros([num_classes, num_classes], "int64")
         self._pictures: list[ClassCounts] = []
         self._boundaries: list[np.ndarray] = []
 
     def add(self, true: np.ndarray, predicted: np.ndarray) -> float:
-        """Counts a picture.
+        """Counts the pixels of a picture.
 
         Args:
             true: [height, width] class indices; others are ignored.
             predicted: [height, width] class indices.
 
         Returns:
-            Mean IoU of this picture by itself; NaN: no pixel counts.
+            Mean IoU of this picture alone, 0..1; NaN: all pixels ignored.
 
         Raises:
-            ValueError: The two are not equally large, or a prediction is not
-                a class.
+            ValueError: The two differ in size, or a prediction is not a
+                class.
         """
         if true.shape != predicted.shape:
             raise ValueError(
@@ -82,7 +81,7 @@ class PixelCounter:
 
     @property
     def pictures(self) -> "ClassCounts":
-        """Pixel counts of each picture, [pictures, classes]."""
+        """Pixel counts of each picture; its arrays are [pictures, classes]."""
         return ClassCounts(
             hits=np.stack([each.hits for each in self._pictures]),
             true=np.stack([each.true for each in self._pictures]),
@@ -91,7 +90,7 @@ class PixelCounter:
 
     @property
     def boundary_f1(self) -> np.ndarray:
-        """F1 of each class' boundary, over pictures, [classes]; NaN: none."""
+        """Mean boundary F1 of each class over pictures, [classes], or NaN."""
         return boundary_score.average_pictures(np.stack(self._boundaries))
 
 
@@ -102,7 +101,7 @@ class ClassCounts:
     Attributes:
         hits: [..., classes] correctly predicted pixels (true positives).
         true: [..., classes] pixels that are of the class.
-        predicted: [..., classes] pixels that are predicted to be.
+        predicted: [..., classes] pixels that are predicted to be of it.
     """
 
     hits: np.ndarray
@@ -110,7 +109,7 @@ class ClassCounts:
     predicted: np.ndarray
 
     def resample(self, weights: np.ndarray) -> "ClassCounts":
-        """Returns the counts of resampled pictures, [draws, classes].
+        """Sums the counts of resampled pictures; returns [draws, classes].
 
         Args:
             weights: [draws, pictures], how often each is in a draw.
@@ -125,7 +124,7 @@ class ClassCounts:
 
 
 def count_classes(confusion: np.ndarray) -> ClassCounts:
-    """Returns the counts of a [classes, classes] confusion matrix."""
+    """Extracts the counts of each class from a dense confusion matrix."""
     return ClassCounts(
         hits=np.diag(confusion).copy(),
         true=confusion.sum(axis=1),
@@ -134,9 +133,13 @@ def count_classes(confusion: np.ndarray) -> ClassCounts:
 
 
 def iou(counts: ClassCounts) -> np.ndarray:
-    """Computes intersection over union of each class, [..., classes].
+    """Computes intersection over union of each class.
 
-    NaN for a class that has no true pixel.
+    Args:
+        counts: Pixel counts [..., classes].
+
+    Returns:
+        [..., classes] in 0..1; NaN for a class that has no true pixel.
 
     Source: Everingham et al. 2010, "The PASCAL VOC Challenge", section 4.2.
     """
@@ -153,12 +156,12 @@ def dice(counts: ClassCounts) -> np.ndarray:
 
 
 def mean_iou(counts: ClassCounts) -> np.ndarray:
-    """Averages IoU over the classes that occur; NaN where none does."""
+    """Averages IoU over the classes with true pixels; NaN without any."""
     return _average_defined(iou(counts))
 
 
 def frequency_weighted_iou(counts: ClassCounts) -> float:
-    """Averages IoU, each class weighted by its share of the pixels.
+    """Averages IoU, each class weighted by its share of the true pixels.
 
     Source: Long et al. 2015, section 5.
     """
@@ -172,19 +175,18 @@ def compute_metrics(
     """Computes all metrics of the pictures that were counted.
 
     Args:
-        counter: At least one picture with a pixel that counts.
-        class_names: In the order of the indices.
-        seed: Of the bootstrap.
+        counter: At least one picture with a pixel that is not ignored.
+        class_names: Names in the order of the class indices.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Plain numbers, lists and dictionaries; what is not defined is None.
-        Keys: `pictures`, `pixels` (those that count), `class_names`,
-        `mean_iou`, `bootstrap_mean_iou`, `pixel_accuracy`, `mean_accuracy`
-        (of the classes' own accuracies), `mean_dice`,
-        `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
-        `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
-        (pixels; rows are true classes; of more than 100 classes the cells that
-        are not 0, see `confusion_counts.to_json`).
+        Plain numbers, lists and dictionaries; undefined metrics are None.
+        Keys: `pictures`, `pixels` (not ignored), `class_names`, `mean_iou`,
+        `mean_iou_interval`, `pixel_accuracy`, `mean_accuracy` (of the classes'
+        own accuracies), `mean_dice`, `frequency_weighted_iou`, `boundary_f1`,
+        `per_class` (by name: `iou`, `dice`, `accuracy`, `boundary_f1`,
+        `pixels`) and `confusion_matrix` (pixels; rows are true classes; see
+        `confusion_counts.to_json`).
 
     Raises:
         DataError: There is no pixel to evaluate on.
@@ -227,7 +229,11 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, float | None]:
     """Computes the metrics that need nothing but a confusion matrix.
 
     Args:
-        confusion: [classes, classes], rows are true classes; not all zero.
+        confusion: Dense [classes, classes], rows are true; not all zero.
+
+    Returns:
+        `mean_iou`, `pixel_accuracy`, `mean_accuracy`, `mean_dice` and
+        `frequency_weighted_iou`, in 0..1.
     """
     counts = count_classes(confusion)
     accuracies = _divide_where(counts.hits, counts.true, counts.true > 0)
@@ -243,13 +249,13 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, float | None]:
 def bootstrap_mean_iou(pictures: ClassCounts, *, seed: int) -> list[float]:
     """Computes the 95 % confidence interval [low, high] of mean IoU.
 
-    The percentile bootstrap over pictures, 2000 draws: pixels of one picture
-    are not independent. A draw in which a class does not occur averages over
-    the others.
+    It is the percentile bootstrap over pictures, 2000 draws: pixels of one
+    picture are not independent. A draw in which a class does not occur averages
+    over the others.
 
     Args:
-        pictures: [pictures, classes].
-        seed: Of the draws.
+        pictures: Counts [pictures, classes].
+        seed: Seed of the draws.
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
     section 13.3.

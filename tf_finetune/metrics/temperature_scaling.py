@@ -21,15 +21,15 @@ _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A fitted temperature, with the figures before and after scaling.
+    """Fitted temperature, with its effect on log loss and calibration.
 
     Attributes:
         temperature: Divisor of the logits; above 1 the network was
             overconfident.
         examples: Number of pictures or pixels that it was fitted on.
-        log_loss: Before and after.
-        expected_calibration_error: Before and after, 0..1.
-        counted: The noun for the examples: "validation pictures".
+        log_loss: Before and after scaling.
+        expected_calibration_error: Before and after scaling, 0..1.
+        counted: Noun for the examples: "validation pictures".
     """
 
     temperature: float
@@ -54,16 +54,16 @@ def fit_temperature(
     *,
     counted: str = "validation pictures",
 ) -> Calibration:
-    """Fits the temperature of a softmax: the one of lowest log loss.
+    """Fits the temperature of a softmax with the lowest log loss.
 
     Args:
         logits: [n, classes], of pictures or of pixels.
         labels: [n] indices of the true classes.
-        counted: The noun for the examples, for the record.
+        counted: Noun for the examples, in log lines.
 
     Returns:
-        The temperature, within 0.05..20. It is 1 where every picture is
-        classified correctly: there the loss keeps falling with the
+        The temperature, within 0.05..20, with its effect. It is 1 where every
+        picture is classified correctly: there the loss keeps falling with the
         temperature, and the data says nothing about the error rate.
     """
     # float64: the lowest temperature multiplies logits by 20.
@@ -85,11 +85,11 @@ def fit_temperature(
 
 
 def search_temperature(loss: Callable[[float], float]) -> float:
-    """Searches the temperature of the lowest loss, within 0.05..20.
+    """Searches the temperature with the lowest loss, within 0.05..20.
 
     Args:
-        loss: Of a temperature; unimodal, as the log loss of a softmax or of
-            sigmoids is.
+        loss: Function from a temperature to the loss; unimodal, as the log
+            loss of a softmax or of sigmoids is.
     """
     # Over ln T: halving and doubling are equally far, and T stays above 0.
     found = optimize.minimize_scalar(

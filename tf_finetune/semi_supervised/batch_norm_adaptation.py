@@ -23,11 +23,12 @@ def adapt_batch_norms(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
     means, weighted by pictures. Dropout stays off.
 
     Args:
-        model: Its batch norms are adapted, at any depth.
+        model: Its batch norms are changed in place, at any depth.
         batches: [batch, size, size, 3] of pixels, as large as memory allows.
 
     Returns:
-        The number of layers; 0 where there is nothing to adapt.
+        The number of batch-norm layers; 0: there are none, and `batches` is
+        not read.
     """
     layers = fast_batch_norm.list_batch_norms(model)
     if not layers:

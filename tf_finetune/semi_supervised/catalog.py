@@ -36,9 +36,12 @@ BUILT_IN = OBJECTIVES.names()
 
 
 def has_gradient_steps(config: train_config.TrainConfig) -> bool:
-    """Whether anything is trained by steps once the head is solved.
+    """Returns whether a run trains by gradient steps after solving the head.
 
     An objective of the user's own counts as trained by steps.
+
+    Args:
+        config: Options of the run.
     """
     options, objective = config.training, config.unlabeled.effective_objective
     moves = (

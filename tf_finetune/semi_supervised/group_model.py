@@ -16,12 +16,14 @@ import keras
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupLayout:
-    """Shapes of the targets and logits that a mixed group packs into a row.
+    """Layout of the targets and logits that a mixed group packs into a row.
+
+    A mixed group is one labeled picture followed by unlabeled ones.
 
     Attributes:
         target: Shape of one labeled picture's target.
-        dtype: Of the targets.
         logits: Shape of one picture's logits.
+        dtype: Type of the targets.
     """
 
     target: tuple[int, ...]
@@ -30,20 +32,23 @@ class GroupLayout:
 
     @property
     def target_size(self) -> int:
-        """Numbers per target."""
+        """Number of values of one target."""
         return math.prod(self.target)
 
     @property
     def logits_size(self) -> int:
-        """Numbers in the logits of one picture."""
+        """Number of logits of one picture."""
         return math.prod(self.logits)
 
     def select_labeled(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Returns targets and logits of the labeled pictures.
+        """Selects target and logits of the labeled picture of each group.
 
         Args:
             y_true: [n, target_size + …].
             y_pred: [n, pictures, logits_size + …].
+
+        Returns:
+            Targets [n, *target] and logits [n, *logits].
         """
         target = y_true[:, : self.target_size]
         target = keras.ops.cast(target, self.dtype)
@@ -56,14 +61,10 @@ class GroupLayout:
 
 
 class GroupNetwork(keras.layers.Layer):
-    """Applies a network to each picture of each group."""
+    """Layer that applies a network to each picture of each group."""
 
     def __init__(self, network: keras.Model) -> None:
-        """Wraps a network.
-
-        Args:
-            network: Pictures → one tensor or several.
-        """
+        """Wraps a network (pictures → tensors); its weights are shared."""
         # float32: outputs are joined with targets and compared by a loss.
         super().__init__(name="of_groups", dtype="float32")
         self.network = network
@@ -75,15 +76,20 @@ class GroupNetwork(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        """Always true: the layers of the network decide for themselves."""
         del value
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """No metrics: those of a network compiled before are not updated."""
+        """Empty: metrics of a network compiled before are not updated."""
         return []
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Returns float32 [n, pictures, numbers], all outputs in one row."""
+        """Computes the network's outputs for each picture of each group.
+
+        Takes [n, pictures, …]; returns float32 [n, pictures, numbers], in
+        which all outputs of a picture are joined.
+        """
         count = keras.ops.shape(inputs)[1]
         # Groups join the batch axis, so that batch norms see all pictures.
         flat = keras.ops.reshape(inputs, [-1, *inputs.shape[2:]])
@@ -100,14 +106,14 @@ class GroupNetwork(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None
     ) -> keras.KerasTensor:
-        """Returns shape and dtype of the output of `call`."""
+        """Returns shape and dtype of the output of `call`, for Keras."""
         del training
         width = sum(math.prod(e.shape[1:]) for e in self.network.outputs)
         return keras.KerasTensor([*inputs.shape[:2], width], "float32")
 
 
 def build_trainer(network: keras.Model) -> keras.Model:
-    """Builds a model of groups from the layers of a network.
+    """Builds a model of groups that shares the layers of a network.
 
     Args:
         network: Pictures [batch, size, size, 3] → one tensor or several.
@@ -120,17 +126,23 @@ def build_trainer(network: keras.Model) -> keras.Model:
 
 
 class LabeledMetric(keras.metrics.Metric):
-    """A metric computed on the labeled picture of each group."""
+    """Keras metric computed on the labeled picture of each group."""
 
     def __init__(self, metric: keras.metrics.Metric, form: GroupLayout) -> None:
-        """Wraps a metric of single pictures."""
+        """Wraps a metric of single pictures, which holds the state."""
         super().__init__(name=metric.name)
         self._metric, self._form = metric, form
 
     def update_state(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Updates the metric with a batch of groups."""
+        """Updates the metric with the labeled picture of each group.
+
+        Args:
+            y_true: [n, target_size + …].
+            y_pred: [n, pictures, logits_size + …].
+            sample_weight: Passed on to the metric.
+        """
         pair = self._form.select_labeled(y_true, y_pred)
         self._metric.update_state(*pair, sample_weight=sample_weight)
 
@@ -144,7 +156,7 @@ class LabeledMetric(keras.metrics.Metric):
 
 
 def average_per_group(loss: Any) -> Any:
-    """Returns the mean over all axes but the first, [n]."""
+    """Averages a loss [n, …] over all axes but the first; returns [n]."""
     axes: Sequence[int] = range(1, len(loss.shape))
     return keras.ops.mean(loss, axis=tuple(axes)) if axes else loss
 
@@ -155,9 +167,10 @@ class FixMatch(keras.losses.Loss):
     loss = supervised + weight · mean over unlabeled pictures of
            [confidence(weak) ≥ threshold] · cross_entropy(pseudo-label, strong)
 
+    The mean includes pictures without a confident pseudo-label.
+
     Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning
-    with Consistency and Confidence", equations 3 and 4. The mean is over all
-    unlabeled pictures, those without a confident pseudo-label included.
+    with Consistency and Confidence", equations 3 and 4.
     """
 
     def __init__(
@@ -174,7 +187,7 @@ class FixMatch(keras.losses.Loss):
         Args:
             supervised: Loss of the labeled pictures.
             form: How targets and logits lie in rows.
-            weight: Of the loss of unlabeled pictures.
+            weight: Weight of the loss of unlabeled pictures.
             confidence: Probability from which a pseudo-label counts, 0..1.
             exclusive: Whether outputs are classes that exclude each other
                 (softmax); else each is independent (sigmoid).
@@ -185,7 +198,13 @@ class FixMatch(keras.losses.Loss):
         self._confidence, self._exclusive = confidence, exclusive
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each group, [n]; in validation, supervised."""
+        """Computes the loss of each group, [n]; in validation, supervised.
+
+        Args:
+            y_true: [n, target_size].
+            y_pred: [n, pictures, logits_size]: the labeled picture, the weak
+                views, then as many strong views in the same order.
+        """
         pair = self._form.select_labeled(y_true, y_pred)
         loss = average_per_group(self._supervised.call(*pair))
         shape = keras.ops.shape(y_pred)
@@ -248,16 +267,22 @@ class FeatureDistillation(keras.losses.Loss):
         Args:
             supervised: Loss of the labeled pictures.
             form: How targets and logits lie in rows.
-            weight: Of the distance.
-            variance: Of the teacher's features over pictures, averaged over
-                features; distances are in units of it.
+            weight: Weight of the distance.
+            variance: Variance of the teacher's features over pictures, averaged
+                over features; the unit of squared distances.
         """
         super().__init__(name="feature_distillation")
         self._supervised, self._form = supervised, form
         self._weight = weight / max(variance, 1e-12)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each group, [n]; in validation, supervised."""
+        """Computes the loss of each group, [n]; in validation, supervised.
+
+        Args:
+            y_true: [n, target_size + unlabeled · width]: the target, then the
+                teacher's features.
+            y_pred: [n, pictures, logits_size + width]: logits, then features.
+        """
         pair = self._form.select_labeled(y_true, y_pred)
         loss = average_per_group(self._supervised.call(*pair))
         # A row of outputs is logits, then features.

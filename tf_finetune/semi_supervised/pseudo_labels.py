@@ -38,10 +38,11 @@ def build_neighbor_graph(features: np.ndarray) -> sparse.csr_matrix:
     """Builds the nearest-neighbor graph of pictures.
 
     Args:
-        features: [n, width].
+        features: [n, width], at least two pictures.
 
     Returns:
-        [n, n] symmetric weights, normalized by both ends' degrees.
+        Sparse [n, n] symmetric weights, the cosines of up to ten nearest
+        neighbors to the third power, normalized by both ends' degrees.
     """
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     units = (features / np.maximum(norms, _EPSILON)).astype("float32")
@@ -76,11 +77,11 @@ def propagate_labels(
     *,
     exclusive: bool,
 ) -> np.ndarray:
-    """Propagates labels to the unlabeled pictures.
+    """Propagates labels along the graph to the unlabeled pictures.
 
     Args:
-        joints: [n, n], from `build_neighbor_graph`.
-        places: [m] numbers of the pictures that have labels.
+        joints: Sparse [n, n], from `build_neighbor_graph`.
+        places: [m] indices of the pictures that have labels.
         rows: [m, outputs] of 0 and 1, their labels.
         exclusive: Whether a picture has exactly one of the labels; else any
             number of them.
@@ -130,11 +131,11 @@ class PseudoLabelPrecision:
     """Counts of right pseudo-labels among held-out labeled pictures.
 
     Attributes:
-        right: Pseudo labels that are true.
-        guessed: Pseudo labels given: one per picture, or one for each label
-            that it is said to have.
-        sure: Pictures whose confidence suffices to train on.
-        held_out: Pictures that were held out.
+        right: Number of pseudo-labels that are true.
+        guessed: Number of pseudo-labels: one per picture, or one for each label
+            that it is predicted to have.
+        sure: Number of pictures whose confidence suffices to train on.
+        held_out: Number of pictures that were held out.
     """
 
     right: int
@@ -144,7 +145,7 @@ class PseudoLabelPrecision:
 
     @property
     def precision(self) -> float | None:
-        """Fraction of pseudo-labels that are right; None if there are none."""
+        """Share of pseudo-labels that are right, 0..1; None without any."""
         return self.right / self.guessed if self.guessed else None
 
 
@@ -156,17 +157,19 @@ def cross_validate(
     compare: Callable[[object, np.ndarray], tuple[int, int]],
     seed: int,
 ) -> PseudoLabelPrecision:
-    """Cross-validates pseudo-labels on the labeled pictures.
+    """Cross-validates pseudo-labels on the labeled pictures, in five folds.
 
-    Some of the labeled pictures are treated as unlabeled, get pseudo-labels
-    together with those, and are compared with their true labels.
+    The labeled pictures of a fold are treated as unlabeled, get pseudo-labels
+    together with the unlabeled ones, and are compared with their true labels. A
+    fold that would leave a class without an example is skipped.
 
     Args:
         rows: [n, outputs], targets of the labeled pictures.
-        guess: Computes pseudo-labels.
-        groups: For each picture; those of one group are held out together.
-        compare: A pseudo-label and the true row → parts right, parts given.
-        seed: Of the division into folds.
+        guess: Function that computes pseudo-labels, see `PseudoLabeler`.
+        groups: A key for each picture; pictures of one key are in one fold.
+        compare: Function from a pseudo-label and the true row to the numbers of
+            right labels and of labels in it.
+        seed: Seed of the division into folds.
     """
     right = guessed = sure = held_out = 0
     for numbers in _make_folds(rows, groups, seed):

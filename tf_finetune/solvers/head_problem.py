@@ -39,18 +39,19 @@ _ONE_THREAD_SIZE = 5e6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A head to fit, its features and its targets.
+    """Head to fit, with its features and targets.
 
     Attributes:
-        model: The head alone: features → logits.
+        model: The head alone, as a Keras model: features → logits.
         solver: Name of the solver of a linear head, see `SOLVERS`; "steps": the
             head is trained by gradient steps.
-        features: n rows, of the training split.
-        layout: How the head's input tensors lie in the rows.
-        targets: Of the n pictures.
-        loss: Of logits and targets; minimized by training.
-        judged_by: The loss by which strengths are compared, without weights.
-        groups: For each picture; those of one group are validated together.
+        features: Features of the n pictures of the training split.
+        layout: How the head's input tensors lie in a row of `features`.
+        targets: Targets of the n pictures.
+        loss: Loss of targets and logits, minimized by training.
+        judged_by: Loss without class weights, which compares regularization
+            strengths.
+        groups: A key for each picture; pictures of one key share a fold.
         config: `class_weight`, `batch_size` and `seed` are read.
     """
 
@@ -67,11 +68,12 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Solution:
-    """A head's fitted weights and a description for the log.
+    """Fitted weights of a head, and a description for the log.
 
     Attributes:
-        weights: In the order of the head model's `weights`, for raw features.
-        how: One sentence for the log.
+        weights: Arrays in the order of the head model's `weights`, for raw
+            features.
+        how: Description of the solution in one sentence.
     """
 
     weights: tuple[np.ndarray, ...]
@@ -83,11 +85,11 @@ class CrossValidation:
     """Held-out predictions and losses at every regularization strength.
 
     Attributes:
-        strengths: Those that were tried.
+        strengths: The regularization strengths that were tried.
         losses: [strengths, outputs], the mean over all held-out examples, or
             [strengths, 1] of all outputs together; NaN where it is unknown.
         left_out: [strengths, n, outputs], logits of each example by the
-            solution that did not see it; NaN where there is none.
+            solution that was fitted without it; NaN where there is none.
     """
 
     strengths: tuple[float, ...]
@@ -95,10 +97,13 @@ class CrossValidation:
     left_out: np.ndarray
 
     def select_left_out(self, chosen: np.ndarray) -> np.ndarray:
-        """Returns the left-out logits [n, outputs] at the chosen strengths.
+        """Selects the left-out logits at the chosen strength of each output.
 
         Args:
-            chosen: [outputs], the place of each output's strength.
+            chosen: [outputs], index in `strengths` for each output.
+
+        Returns:
+            [n, outputs].
         """
         # Each output takes its own strength: place i of `chosen` for output i.
         outputs = np.arange(self.left_out.shape[-1])
@@ -107,15 +112,16 @@ class CrossValidation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LinearHead:
-    """A linear head solved to its optimum.
+    """Linear head fitted to its optimum.
 
     Attributes:
         kernel: [width, outputs] float64, for raw features.
         bias: [outputs] float64.
         strengths: [outputs], or [1] for all outputs: the regularization that
             was chosen, on standardized features.
-        cross_validation: Every strength that was tried; None without folds.
-        out_of_fold: [n, outputs], logits by solutions that did not see the
+        cross_validation: Results at every strength that was tried; None
+            without folds.
+        out_of_fold: [n, outputs], logits by solutions fitted without the
             example, at the chosen strengths; NaN where there is none; None
             without folds.
         note: A remark for the log; empty if there is none.
@@ -129,10 +135,10 @@ class LinearHead:
     note: str
 
     def to_solution(self, how: str) -> Solution:
-        """Returns the head's weights in float32 and its description.
+        """Converts the head's weights to float32 and adds a description.
 
         Args:
-            how: The solution in words; the note follows in parentheses.
+            how: Description of the solution; the note follows in parentheses.
         """
         return Solution(
             weights=(
@@ -145,13 +151,14 @@ class LinearHead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StandardizedFeatures:
-    """Features of mean 0 and deviation 1, rotated.
+    """Features of mean 0 and deviation 1, rotated to fewer dimensions.
 
     Attributes:
-        rows: [n, min(n, width)] float64.
+        rows: [n, min(n, width)] float64, the rotated features.
         basis: [width, min(n, width)], the axes of `rows`.
-        mean: [width] of the raw features.
-        scale: [width] of the raw features; 1 for those that never change.
+        mean: [width], mean of the raw features.
+        scale: [width], deviation of the raw features; 1 for constant ones, and
+            for all where features are only centered.
     """
 
     rows: np.ndarray
@@ -162,11 +169,14 @@ class StandardizedFeatures:
     def convert_to_raw(
         self, coefficients: np.ndarray, bias: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Converts a solution on `rows` to raw features, float64.
+        """Converts a linear map on `rows` to one on raw features.
 
         Args:
             coefficients: [min(n, width), outputs], for `rows`.
             bias: [outputs].
+
+        Returns:
+            Kernel [width, outputs] and bias [outputs], float64.
         """
         # ((x - mean) / scale) · basis · c + b = x · kernel + bias.
         kernel = (self.basis @ coefficients) / self.scale[:, np.newaxis]
@@ -176,7 +186,7 @@ class StandardizedFeatures:
 def standardize(
     features: np.ndarray, *, scaled: bool = True
 ) -> StandardizedFeatures:
-    """Standardizes and rotates raw features [n, width].
+    """Standardizes raw features and rotates them to min(n, width) dimensions.
 
     Rotating n examples of width d > n into n dimensions leaves an L2-penalized
     solution unchanged.
@@ -199,10 +209,13 @@ def standardize(
 
 
 def limit_threads(features: np.ndarray) -> contextlib.AbstractContextManager:
-    """Limits BLAS to one thread within a block if the features are small.
+    """Creates a context in which BLAS has one thread if features are small.
 
     Threads of BLAS wait for each other in small products, ten times as long
     as one of them computes when the machine has other work.
+
+    Args:
+        features: [n, width]; above 5 million numbers threads are not limited.
     """
     limit = 1 if features.size <= _ONE_THREAD_SIZE else None
     return threadpoolctl.threadpool_limits(limit, "blas")

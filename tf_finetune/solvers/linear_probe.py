@@ -28,10 +28,13 @@ _MAX_MATRIX_SIZE = 2e7
 
 
 def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
-    """Fits the head of a problem; returns None if it is too large.
+    """Fits a linear head by logistic regression over classes.
 
     Args:
-        problem: Its targets are one-hot rows.
+        problem: Its targets are one-hot rows; its loss is not read.
+
+    Returns:
+        The weights at the optimum; None if the problem is too large.
     """
     # Solved in memory with scikit-learn, hence the limit on size.
     features, targets = problem.features, problem.targets.values
@@ -51,12 +54,12 @@ def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
 
 
 def is_small(num_examples: int, width: int, outputs: int) -> bool:
-    """Whether `solve` is fast enough and fits into memory.
+    """Returns whether `solve` is fast enough and fits into memory.
 
     Args:
-        num_examples: Of the training split.
-        width: Numbers in a feature vector.
-        outputs: Classes or labels of the data.
+        num_examples: Number of training examples.
+        width: Length of a feature vector.
+        outputs: Number of classes or labels.
     """
     # Features are rotated into at most min(n, width) dimensions.
     inner = min(num_examples, width)
@@ -75,7 +78,7 @@ def solve(
     standardized: bool = True,
     seed: int,
 ) -> head_problem.LinearHead:
-    """Solves the head to its optimum.
+    """Fits multinomial logistic regression to its optimum.
 
     The strength with the lowest cross-validated log loss is taken: log loss
     uses every probability, where accuracy on small data jumps by whole
@@ -84,13 +87,16 @@ def solve(
     Args:
         features: [n, width] raw features.
         labels: [n] class indices; every class occurs.
-        groups: A key for each example; examples of one key are never divided
-            between a solution and its validation. None: each stands alone.
+        groups: A key for each example; examples of one key are in the same
+            fold. None: each is a group of its own.
         class_weight: "balanced" weighs classes inversely to their frequency,
             "effective_number" as data/class_weights.py does.
-        standardized: Whether the penalty sees features of deviation 1; else
-            it sees them as they are.
-        seed: Of the folds.
+        standardized: Whether the penalty acts on features of deviation 1; else
+            on centered features of their own scale.
+        seed: Seed of the folds.
+
+    Returns:
+        The head; its `strengths` [1] is the inverse penalty C.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.

@@ -24,22 +24,22 @@ class Optimum:
 
 
 class LogisticColumns:
-    """L2-penalized logistic regressions, one per column.
+    """L2-penalized logistic regressions on the same rows, one per column.
 
     Attributes:
-        is_mixed: [columns], whether there are positive and negative examples;
-            otherwise there is no optimum.
+        is_mixed: [columns], whether there are positive and negative examples of
+            weight above 0; otherwise there is no optimum.
     """
 
     def __init__(
         self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> None:
-        """Computes the null model and its curvature.
+        """Computes the null model (biases alone) and its curvature.
 
         Args:
-            rows: [n, width], axes orthogonal.
+            rows: [n, width], whose columns are orthogonal.
             targets: [n, columns] booleans.
-            weights: [n, columns] of the examples, at least 0.
+            weights: [n, columns], weights of the examples, at least 0.
         """
         present = np.sum(weights * targets, axis=0)
         total = np.sum(weights, axis=0)
@@ -56,7 +56,10 @@ class LogisticColumns:
         self._sizes = np.mean(rows**2, axis=0)
 
     def losses(self, at: Optimum) -> np.ndarray:
-        """Returns the log loss [n, columns] of each example, unweighted."""
+        """Computes the unweighted log loss of each example, [n, columns].
+
+        `at` holds the coefficients and biases.
+        """
         logits = self._rows @ at.coefficients + at.bias
         # log(1 + exp(-margin)), without overflow.
         return np.logaddexp(0.0, -self._signs * logits)
@@ -64,15 +67,19 @@ class LogisticColumns:
     def find_optimum(
         self, strengths: np.ndarray, start: Optimum | None = None
     ) -> Optimum:
-        """Fits all columns, each with its own strength.
+        """Fits all columns, each with its own strength, by L-BFGS.
 
-        By L-BFGS (Liu and Nocedal 1989) in coordinates in which the curvature
-        is about that of a sphere: the axes of the rows are orthogonal, so that
-        the curvature at the null model is diagonal and divided out.
+        L-BFGS (Liu and Nocedal 1989) works in coordinates in which the
+        curvature is about that of a sphere: the axes of the rows are
+        orthogonal, so that the curvature at the null model is diagonal and
+        divided out.
 
         Args:
-            strengths: [columns], C.
+            strengths: [columns], inverse penalties C, above 0.
             start: Where to begin; None: at the null model.
+
+        Returns:
+            A new optimum; columns that are not mixed stay where they began.
         """
         # Minimized: sum of weighted log losses + |coefficients|² / (2 C).
         penalty = 1.0 / strengths

@@ -24,10 +24,13 @@ _PATIENCE = 2
 
 
 def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
-    """Fits the head of a problem; returns None if it is too large.
+    """Fits a linear head by one logistic regression per label.
 
     Args:
-        problem: Its targets are rows of 0 and 1.
+        problem: Its targets are rows of 0 and 1; its loss is not read.
+
+    Returns:
+        The weights at the optimum; None if the problem is too large.
     """
     features, targets = problem.features, problem.targets.values
     if not linear_probe.is_small(
@@ -58,7 +61,7 @@ def solve(
     standardized: bool = True,
     seed: int,
 ) -> head_problem.LinearHead:
-    """Solves the head to its optimum.
+    """Fits one logistic regression per label to its optimum.
 
     Each label has the strength with the lowest cross-validated log loss. A
     label that all or none of the examples carry has no optimum; it gets the
@@ -67,13 +70,16 @@ def solve(
     Args:
         features: [n, width] raw features.
         targets: [n, labels] of 0 and 1.
-        groups: A key for each example; examples of one key are never divided
-            between a solution and its validation. None: each stands alone.
-        class_weight: How those that carry a label are weighed against those
-            that do not; see `class_weights.weigh_labels`.
-        standardized: Whether the penalty sees features of deviation 1; else
-            it sees them as they are.
-        seed: Of the folds.
+        groups: A key for each example; examples of one key are in the same
+            fold. None: each is a group of its own.
+        class_weight: How examples with a label are weighed against those
+            without; see `class_weights.weigh_labels`.
+        standardized: Whether the penalty acts on features of deviation 1; else
+            on centered features of their own scale.
+        seed: Seed of the folds.
+
+    Returns:
+        The head; its `strengths` [labels] are inverse penalties C.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.

@@ -27,10 +27,14 @@ _LARGEST_MATRIX = 2e7
 
 
 def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
-    """Fits the head of a problem; returns None if it is too large.
+    """Fits a linear head by ridge regression in closed form.
 
     Args:
-        problem: Its targets are rows of standardized numbers.
+        problem: Its targets are rows of standardized numbers; its loss is not
+            read.
+
+    Returns:
+        The weights at the optimum; None if the problem is too large.
     """
     features = problem.features
     if not is_small(len(features), features.width):
@@ -48,7 +52,12 @@ def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
 
 
 def is_small(num_examples: int, width: int) -> bool:
-    """Whether `solve` takes about a minute at most, and fits memory."""
+    """Returns whether `solve` takes a minute at most and fits into memory.
+
+    Args:
+        num_examples: Number of training examples.
+        width: Length of a feature vector.
+    """
     # n·d·min(n, d) for Gram matrix or SVD, 10·min³ for the eigenvalues.
     inner = min(num_examples, width)
     multiplications = (num_examples + 10 * inner) * inner**2
@@ -66,16 +75,20 @@ def solve(
     standardized: bool = True,
     seed: int,
 ) -> head_problem.LinearHead:
-    """Solves ridge regression for all targets, each at its best strength.
+    """Fits ridge regression for all targets, each at its best strength.
 
     Args:
         features: [n, width] raw features.
         targets: [n, targets], on a scale on which squared errors matter.
-        groups: A key for each example; examples of one key are always in the
-            same fold. None: each is a group of its own.
-        standardized: Whether the penalty sees features of deviation 1; else
-            it sees them as they are.
-        seed: Of the folds.
+        groups: A key for each example; examples of one key are in the same
+            fold. None: each is a group of its own.
+        standardized: Whether the penalty acts on features of deviation 1; else
+            on centered features of their own scale.
+        seed: Seed of the folds.
+
+    Returns:
+        The head; its `strengths` [targets] are penalties per example, from
+        `STRENGTHS`.
 
     Source: Hoerl and Kennard 1970, "Ridge Regression", equation 2.1; Hastie
     et al. 2009, "The Elements of Statistical Learning", equation 3.47 (the
@@ -90,14 +103,17 @@ def solve(
 def split_folds(
     groups: Sequence[str], seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divides examples into ten folds, five of many, or one per group.
+    """Divides examples into folds for cross-validation.
+
+    There are ten folds, five above 2000 groups, or one per group if there are
+    fewer groups than folds.
 
     Args:
-        groups: A key for each example; one key lies in one fold.
-        seed: Of the draw.
+        groups: A key for each example; examples of one key are in one fold.
+        seed: Seed of the draw.
 
     Returns:
-        (training, left out) indices of each fold; none for a single group.
+        (training, left out) indices of each fold; empty for a single group.
     """
     place = {key: index for index, key in enumerate(dict.fromkeys(groups))}
     parts = _FOLDS_OF_FEW if len(place) <= _FEW else _FOLDS

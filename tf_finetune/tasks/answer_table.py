@@ -24,11 +24,12 @@ _NUMBER_PATTERN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 class AnswerTable(abc.ABC):
-    """Builds, prints, writes and counts the rows; a task says how one reads.
+    """Table of predictions: builds, prints, writes and counts its rows.
 
     Attributes:
-        row_type: A dataclass with `path`, `error` and defaults for the rest.
-        columns: Of the CSV file.
+        row_type: Dataclass of a row, one per picture file; `path` and
+            `error` are among its fields, all others have defaults.
+        columns: Names of the columns of the CSV file.
     """
 
     row_type: ClassVar[type]
@@ -43,22 +44,26 @@ class AnswerTable(abc.ABC):
         *,
         top_k: int,
     ) -> Any:
-        """Returns the row of one picture; `prediction` is [..., outputs]."""
+        """Builds the table row of one picture, with an empty `error`.
+
+        `prediction` is [..., outputs], finite; `names` are those of the
+        outputs; tasks that list names list `top_k` at most.
+        """
 
     @abc.abstractmethod
     def describe(self, row: Any) -> str:
-        """Describes the answer in a row, on one line."""
+        """Describes the prediction in a row without error, on one line."""
 
     @abc.abstractmethod
     def format_cells(self, row: Any) -> list[str]:
-        """Returns the cells of a row, in the order of `columns`."""
+        """Returns the CSV cells of a row, in the order of `columns`."""
 
     def format_truth(self, label: Any) -> str:
-        """Returns the cell of a true label."""
+        """Formats a picture's true label for the column `true`."""
         return label
 
     def count_answers(self, rows: Sequence[Any]) -> list[str]:
-        """Returns lines that count the answers; rows have no error."""
+        """Formats counts of rows without error, one per line."""
         return []
 
     def build_rows(
@@ -69,16 +74,16 @@ class AnswerTable(abc.ABC):
         *,
         top_k: int = 5,
     ) -> list[Any]:
-        """Returns one row per path.
+        """Builds one row per path, in the order of `paths`.
 
         Args:
             paths: n files.
             predictions: [n, …, outputs], in the order of `paths`.
-            names: In the order of the outputs.
+            names: Names of the outputs, in their order.
             top_k: How many names are listed, where the task lists some.
 
         Raises:
-            ValueError: The arrays do not belong together.
+            ValueError: The shape of `predictions` does not fit.
             RunError: A prediction is NaN or infinite.
         """
         predictions = np.asarray(predictions)
@@ -100,11 +105,11 @@ class AnswerTable(abc.ABC):
         ]
 
     def build_error_row(self, path: str, reason: str) -> Any:
-        """Returns the row of a file that is not a usable picture."""
+        """Builds the row of a file that is not a usable picture."""
         return self.row_type(path=path, error=reason)
 
     def format_row(self, row: Any) -> str:
-        """Formats the answer, or the reason why there is none."""
+        """Formats a path with its prediction, or the error, on one line."""
         shown = f"error: {row.error}" if row.error else self.describe(row)
         return terminal_escapes.format_line(row.path, shown)
 
@@ -116,15 +121,15 @@ class AnswerTable(abc.ABC):
     ) -> None:
         """Writes rows as CSV, atomically; `read_table` reads the file.
 
-        Where true labels are known, they are the last column, `true`. Paths
-        keep their line breaks (quoted) and bytes that are not UTF-8.
+        Paths keep their line breaks (quoted) and bytes that are not UTF-8.
+        True labels (`truths`, one per row), if any, fill a column `true`.
         """
         true = truths and [self.format_truth(each) for each in truths]
         cells = [self.format_cells(row) for row in rows]
         write_table(path, self.columns, cells, true)
 
     def summarize(self, rows: Sequence[Any]) -> str:
-        """Summarizes the answers and counts the files that failed."""
+        """Formats lines that count the predictions and the failed files."""
         answered = [row for row in rows if not row.error]
         counted = self.count_answers(answered)
         asked = data_statistics.format_count(len(rows), "file")
@@ -134,7 +139,7 @@ class AnswerTable(abc.ABC):
 
 
 def count_failed(rows: Sequence[Any]) -> list[str]:
-    """Returns a line that counts the rows with an error, if there are any."""
+    """Counts the rows with an error; returns one line, or none at all."""
     failed = sum(bool(row.error) for row in rows)
     if not failed:
         return []
@@ -142,7 +147,7 @@ def count_failed(rows: Sequence[Any]) -> list[str]:
 
 
 def list_counts(counts: Sequence[tuple[str, int]]) -> list[str]:
-    """Lists how often names were answered, at most ten.
+    """Formats the ten most frequent names and their counts, one a line.
 
     Args:
         counts: Names and counts, the most frequent first.
@@ -169,17 +174,16 @@ def write_table(
     table: Sequence[Sequence[str]],
     truths: Sequence[str] | None = None,
 ) -> None:
-    """Writes rows of cells as CSV, atomically; cells may hold anything.
+    """Writes rows of cells as CSV, atomically; cells may hold any text.
 
     Cells that a spreadsheet would compute are quoted, see `quote_formula`;
-    `read_table` gives them back as they were.
+    `read_table` restores the original text.
 
     Args:
-        path: The file.
-        columns: Their names.
-        table: The rows.
-        truths: True label of each row, for a last column `true`; None: the
-            labels are unknown.
+        path: The file to write.
+        columns: Names of the columns.
+        table: The rows, each with one cell per column.
+        truths: True labels, for a last column `true`; None: unknown.
     """
     if truths is not None:
         columns = [*columns, TRUE_COLUMN]
@@ -204,7 +208,7 @@ def read_table(path: str | pathlib.Path) -> list[dict[str, str]]:
         path: predictions.csv of a run, or a file of `predict --output`.
 
     Returns:
-        Text by column.
+        One dict per row, column name → text; empty for an empty file.
     """
     # surrogateescape brings back the bytes of paths that are not UTF-8.
     with open(
@@ -233,22 +237,22 @@ def quote_formula(cell: str) -> str:
 
 
 def unquote_formula(cell: str) -> str:
-    """Undoes `quote_formula`."""
+    """Undoes `quote_formula`: removes one leading apostrophe, if any."""
     return cell.removeprefix("'")
 
 
 def escape_separators(name: str) -> str:
-    """Escapes backslashes and bars of a name in a list separated by bars."""
+    r"""Escapes `\` and `|` in a name, for lists that `|` separates."""
     # Backslashes first, or those in front of bars would be doubled.
     return name.replace("\\", "\\\\").replace("|", "\\|")
 
 
 class AnswerFiles(Protocol):
-    """Writes answers that are files of their own, in the order of pictures.
+    """Writer of predictions that are files of their own, such as masks.
 
     Attributes:
-        table: The name of the CSV file beside them.
-        contents: A noun for them: "masks and overlays".
+        table: Name of the CSV file that is written beside them.
+        contents: Noun for the files in messages: "masks and overlays".
     """
 
     table: str
@@ -264,10 +268,10 @@ class AnswerFiles(Protocol):
         top_k: int,
         pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
-        """Starts at the first picture."""
+        """Prepares the writer; arguments are those of `MaskFiles`."""
 
     def write_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
-        """Writes predictions of pictures made square; yields their rows."""
+        """Writes predictions [batch, size, size, outputs]; yields rows."""
 
     def write_windows(
         self,
@@ -276,4 +280,10 @@ class AnswerFiles(Protocol):
         size: int,
         overlap: float,
     ) -> Iterator[Any]:
-        """Writes predictions made in overlapping windows; yields their rows."""
+        """Writes predictions of overlapping windows; yields rows.
+
+        Args:
+            predict: Pixels [batch, size, size, 3] → predictions.
+            size: Side of a window in pixels.
+            overlap: Share that neighboring windows have in common, 0..1.
+        """

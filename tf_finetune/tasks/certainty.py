@@ -26,53 +26,69 @@ class Certainty(Protocol):
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "TemperatureScaling":
-        """Returns an accumulator that fits the temperature on a split.
+        """Creates an accumulator that fits the temperature on a split.
 
         Args:
-            names: Of the outputs.
-            num_pictures: Of the split.
-            seed: Of random draws, if there are any.
+            names: Names of the outputs.
+            num_pictures: Number of pictures that will be added.
+            seed: Seed of random draws, if there are any.
         """
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the out-of-distribution score of each picture, [batch].
-
-        The higher, the less a picture is like the training pictures.
+        """Computes the out-of-distribution score of each picture.
 
         Args:
-            logits: [batch, …, outputs], as trained.
+            logits: [batch, …, outputs], not divided by a temperature.
+
+        Returns:
+            [batch], unbounded; the higher, the less a picture is like the
+            training pictures.
         """
 
 
 class TemperatureScaling(abc.ABC):
-    """Fits the temperature that calibrates the probabilities of a network."""
+    """Accumulator that fits the temperature of calibrated probabilities."""
 
     @abc.abstractmethod
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Adds a batch of pictures, [batch, …] each; see `Network.targets`."""
+        """Adds the logits and targets of a batch of pictures.
+
+        Args:
+            logits: [batch, …, outputs], not divided by a temperature.
+            targets: [batch, …], as `contracts.Network.targets` gives them.
+        """
 
     @abc.abstractmethod
     def fit_temperature(self) -> "temperature_scaling.Calibration":
-        """Fits the temperature on everything added so far."""
+        """Fits the temperature on all pictures added so far.
+
+        Returns:
+            The temperature, with log loss and calibration error before and
+            after; nothing is reset.
+        """
 
     def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Converts a decision so that calibrated answers stay the same.
+        """Converts a decision so that calibration changes no prediction.
 
-        Unless overridden it stays: division by a temperature keeps the order of
-        the logits, and the likeliest class.
+        A decision holds values chosen on validation, such as the thresholds
+        of multi-label classification. Unless overridden, it is returned as
+        it is: dividing by a temperature keeps the likeliest class.
 
         Args:
-            decision: Made on validation, such as thresholds; may be empty.
-            temperature: All logits are divided by it.
+            decision: As `Task.decide` returns it; may be empty.
+            temperature: Divisor of all logits, above 0.
+
+        Returns:
+            The decision for calibrated probabilities.
         """
         del temperature
         return decision
 
 
 class CollectedLogits(TemperatureScaling):
-    """Temperature of a task whose logits of a split fit into memory."""
+    """Temperature scaling of a task whose logits of a split fit into memory."""
 
     def __init__(
         self,
@@ -81,7 +97,8 @@ class CollectedLogits(TemperatureScaling):
         """Starts without pictures.
 
         Args:
-            fit: All logits and all targets → the temperature.
+            fit: Function that gets all logits and all targets, in the order
+                added, and returns the temperature with its metrics.
         """
         self._fit = fit
         self._logits: list[np.ndarray] = []
@@ -89,11 +106,11 @@ class CollectedLogits(TemperatureScaling):
 
     @property
     def logits(self) -> np.ndarray:
-        """The logits of all pictures added."""
+        """Logits of all pictures added, [n, outputs]."""
         return np.concatenate(self._logits)
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Adds [batch, outputs] logits and targets."""
+        """Adds the logits and targets of a batch, both [batch, outputs]."""
         self._logits.append(logits)
         self._targets.append(targets)
 
@@ -106,10 +123,10 @@ def free_energy(logits: tf.Tensor) -> tf.Tensor:
     """Computes the free energy -log(sum(exp(logits))) of one softmax.
 
     Args:
-        logits: [batch, …, classes], as trained.
+        logits: [batch, …, classes], not divided by a temperature.
 
     Returns:
-        [batch, …].
+        [batch, …]; higher for pictures unlike the training data.
 
     Source: Liu et al. 2020, "Energy-based Out-of-distribution Detection",
     equation 4, with a temperature of 1.
@@ -120,14 +137,14 @@ def free_energy(logits: tf.Tensor) -> tf.Tensor:
 def joint_energy(logits: tf.Tensor) -> tf.Tensor:
     """Computes the sum of the free energies of independent labels.
 
-    Each label's is -log(1 + exp(logit)), over its two states, present and
-    absent. The paper's JointEnergy is the same with the other sign.
+    The free energy of a label is -log(1 + exp(logit)), over its two states,
+    present and absent. The paper's JointEnergy has the opposite sign.
 
     Args:
-        logits: [batch, labels], as trained.
+        logits: [batch, labels], not divided by a temperature.
 
     Returns:
-        [batch].
+        [batch]; higher for pictures unlike the training data.
 
     Source: Wang et al. 2021, "Can multi-label classification networks know
     what they don't know?", section 3.

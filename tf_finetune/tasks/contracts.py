@@ -24,9 +24,10 @@ class Figures(Protocol):
     """Metrics of a task: how they are computed, ranked, printed and plotted.
 
     Attributes:
-        higher_is_better: Figures that `--fail_below` knows.
-        lower_is_better: Figures of which less is better.
-        unbounded: Figures of both kinds that may exceed 1.
+        higher_is_better: Names of metrics of which more is better, the
+            values of `--fail_below`.
+        lower_is_better: Names of metrics of which less is better.
+        unbounded: Those of either kind that may exceed 1.
     """
 
     higher_is_better: tuple[str, ...]
@@ -34,29 +35,37 @@ class Figures(Protocol):
     unbounded: tuple[str, ...]
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Returns the key that epochs are sorted by; greater is better."""
+        """Returns the sort key of an epoch's Keras logs; greater is better."""
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the key that results are sorted by; greater is better."""
+        """Returns the sort key of a split's metrics; greater is better."""
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns a one-line summary of the result, for the log."""
+        """Formats a split's main metrics on one line, for the log."""
 
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the difference of two results and its confidence interval.
 
-        Empty if no interval is known.
+        Args:
+            figures: Metrics of a model on a split.
+            other: Metrics of another model on the same split.
+
+        Returns:
+            A clause without a period; empty if no interval is known.
         """
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the main figures, those that baselines are given with."""
+        """Selects the main metrics of a split, such as accuracy."""
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.Evaluator:
-        """Returns an accumulator that evaluates predictions of a split."""
+        """Creates an accumulator that evaluates predictions of a split.
+
+        `seed` is that of the bootstrap.
+        """
 
     def compute_baselines(
         self,
@@ -64,7 +73,7 @@ class Figures(Protocol):
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes trivial baselines: answers that ignore the picture.
+        """Computes trivial baselines: predictions that ignore the picture.
 
         Args:
             described: `Labels.describe` of the data that was trained on.
@@ -72,15 +81,15 @@ class Figures(Protocol):
             split: Which of them are evaluated.
 
         Returns:
-            By name of the baseline, figures as of `summary`.
+            Name of the baseline → its main metrics, see `summary`.
         """
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Formats the result for printing.
+        """Formats the result as a table for printing.
 
         Args:
-            figures: As evaluation.json holds them: by split, each with its
-                `baselines`, beside entries of other kinds.
+            figures: Contents of evaluation.json: by split, metrics and
+                their `baselines`, beside entries of other kinds.
         """
 
     def draw(
@@ -90,18 +99,21 @@ class Figures(Protocol):
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws the plots of a split into a folder."""
+        """Draws the plots of a split's metrics into a folder, as PNG.
+
+        `names` are those of the outputs; `split` is part of file names.
+        """
 
 
 class Exports(Protocol):
     """Metadata of exported files, and checks of quantized ones.
 
     Attributes:
-        losses: Figures whose drop is bounded; the check of "accuracy" is
+        losses: Metrics whose drop is bounded; the check of "accuracy" is
             called "accuracy_loss".
         output: Name of the output that holds the predictions.
-        meaning: Describes that output in a sentence or two; the labels stand
-            beside it.
+        meaning: Description of that output in a sentence or two, for the
+            metadata; the names of the outputs stand beside it.
     """
 
     losses: tuple[str, ...]
@@ -119,7 +131,7 @@ class Exports(Protocol):
         Args:
             data: The data set.
             pictures: n pictures of it.
-            shape: Of the predictions for all of them, [n, …].
+            shape: Shape of the predictions for all of them, [n, …].
 
         Returns:
             Numbers, [n, …].
@@ -137,22 +149,22 @@ class Exports(Protocol):
         """Compares predictions of a quantized export with the evaluation's.
 
         Args:
-            expected: [pictures, …, outputs], float64.
-            got: The same of the export, finite.
-            truth: As of `load_truth`; None: not known.
-            names: Of the outputs.
-            unit: Differences are divided by it; one for all or [outputs].
+            expected: [pictures, …, outputs], float64, of the evaluation.
+            got: Predictions of the export, same shape, finite.
+            truth: True labels as `load_truth` returns them; None: unknown.
+            names: Names of the outputs.
+            unit: Divisor of differences; one for all outputs or [outputs].
         """
 
 
 class Network(Protocol):
-    """Network part of a task: activation, loss, metrics, serving outputs.
+    """Output layers, loss, metrics and serving outputs of a task.
 
     Loads TensorFlow.
 
     Attributes:
         solver: How a linear head is solved to its optimum; a name in
-            `head_problem.SOLVERS`, or "steps" where there is no such way.
+            `head_problem.SOLVERS`, or "steps": by gradient steps only.
         parity_outputs: The outputs of `serve` that are the predictions
             themselves; exports are compared by them.
         text_outputs: String outputs joined from others, which LiteRT cannot
@@ -167,16 +179,19 @@ class Network(Protocol):
     max_parity_pictures: int
 
     def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns the number of logits."""
+        """Returns the number of logits for these names of outputs."""
 
     def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds the output layers: logits [batch, …, outputs] → predictions."""
+        """Adds the output layers to logits [batch, …, outputs].
+
+        Returns predictions of the same shape, float32.
+        """
 
     def find_logits(self, model: "keras.Model") -> "keras.KerasTensor":
-        """Finds the logits in a model's graph."""
+        """Finds the logits in the graph of a model that `predictions` ends."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Computes predictions of an array of logits, as the model does."""
+        """Converts logits [n, …, outputs] to predictions, as the model does."""
 
     def targets(
         self,
@@ -186,12 +201,22 @@ class Network(Protocol):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> "targets.Targets":
-        """Returns the training targets of a split, in the loss' form."""
+        """Returns the training targets of a split, as `loss` expects them.
+
+        Args:
+            data: The pictures with their labels.
+            split: "train", "validation" or "test".
+            config: Options of the run.
+            image_size: Side of the square input in pixels.
+        """
 
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> "targets.Targets":
-        """Returns placeholder targets of `count` pictures, to try a step."""
+        """Returns placeholder targets, for trying a training step.
+
+        `count` is the number of pictures, `image_size` their side in pixels.
+        """
 
     def loss(
         self,
@@ -199,11 +224,11 @@ class Network(Protocol):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> "keras.losses.Loss":
-        """Builds the loss, a function of targets and logits.
+        """Builds the Keras loss of targets and logits.
 
         Args:
             options: `loss`, its settings, and `class_weight`.
-            names: Of the outputs.
+            names: Names of the outputs.
             described: `Labels.describe` of the data, which class weights are
                 computed from; None: equal weights.
         """
@@ -214,26 +239,35 @@ class Network(Protocol):
     def serve(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns the outputs of an exported model by name, [batch, …] each."""
+        """Builds the outputs of an exported model.
+
+        Args:
+            predictions: [batch, …, outputs].
+            names: Names of the outputs.
+
+        Returns:
+            Tensors by name of the output, [batch, …] each.
+        """
 
     def classify(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
         """Returns the outputs of TensorFlow Serving's Classify or Regress.
 
-        `classes` and `scores`, both [batch, classes]; or `outputs`,
-        [batch, 1]; or nothing.
+        Returns:
+            `classes` string and `scores`, both [batch, classes]; or
+            `outputs` [batch, 1]; or an empty dict.
         """
 
 
 class PictureNetwork(Network, Protocol):
-    """Network whose answers have the size of each picture.
+    """Network whose predictions are resized to the size of each picture.
 
     Attributes:
-        signature_functions: By signature, among them `serving_default`, the
-            function that makes the answers to encoded pictures. Its
-            arguments: outputs of `serve`; sizes of the upright pictures, int32
-            [batch, 2]; how they became square.
+        signature_functions: Signature name, such as `serving_default` →
+            function that computes its outputs from: outputs of `serve`;
+            sizes of the upright pictures, int32 [batch, 2]; how they
+            became square.
     """
 
     signature_functions: "Mapping[str, SignatureFunction]"
@@ -247,18 +281,18 @@ class PictureNetwork(Network, Protocol):
         resize: model_options.Resize,
         allowed: float,
     ) -> dict[str, dict[str, float]]:
-        """Compares an export's answers with the evaluation's predictions.
+        """Compares an export's outputs with the evaluation's predictions.
 
         Args:
-            answers: By signature of `signature_functions`, its outputs by name.
+            answers: Signature name → output name → array.
             predictions: [pictures, …], of the evaluation.
             sizes: int [pictures, 2], heights and widths.
             resize: How the pictures became square.
-            allowed: By how much a prediction may differ.
+            allowed: Largest allowed difference of a prediction.
 
         Returns:
-            By signature, figures for the record.
+            Signature name → numbers that describe the differences.
 
         Raises:
-            RunError: They differ by more.
+            RunError: A prediction differs by more.
         """

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class Evaluator(Protocol):
-    """Accumulates predictions of a split and compares them with the labels."""
+    """Accumulator that compares predictions of a split with its labels."""
 
     def add(self, predictions: np.ndarray) -> None:
-        """Adds the predictions of the next pictures of the split."""
+        """Adds predictions [batch, …] of the next pictures of the split."""
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all predictions added, ready for JSON."""
+        """Computes the metrics of all predictions added, ready for JSON."""
 
     def evidence(self) -> candidate_selection.Evidence:
-        """Returns per-picture results to compare two models by."""
+        """Computes per-picture results for comparing two models."""
 
     def draw(self, folder: pathlib.Path) -> None:
-        """Draws notable single pictures; may do nothing."""
+        """Draws notable single pictures into a folder; may draw nothing."""
 
 
 class CollectedPredictions:
-    """Accumulator for tasks whose predictions of a split fit into memory."""
+    """Evaluator that keeps all predictions of a split in memory."""
 
     def __init__(
         self,
@@ -43,24 +43,24 @@ class CollectedPredictions:
         """Starts without predictions.
 
         Args:
-            evaluate: All predictions [n, …] → figures.
-            compare: All predictions → evidence for the comparison with
-                another model.
+            evaluate: Function from all predictions [n, …] to metrics by name.
+            compare: Function from all predictions to per-picture results for
+                the comparison with another model.
         """
         self._evaluate = evaluate
         self._compare = compare
         self._added: list[np.ndarray] = []
 
     def add(self, predictions: np.ndarray) -> None:
-        """Adds the predictions of the next pictures."""
+        """Adds predictions [batch, …] of the next pictures of the split."""
         self._added.append(predictions)
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all predictions added."""
+        """Computes the metrics of all predictions added."""
         return self._evaluate(np.concatenate(self._added))
 
     def evidence(self) -> candidate_selection.Evidence:
-        """Returns per-picture results to compare two models by."""
+        """Computes per-picture results for comparing two models."""
         return self._compare(np.concatenate(self._added))
 
     def draw(self, folder: pathlib.Path) -> None:

@@ -20,14 +20,19 @@ _TOP = 5
 def apply_temperature(
     model: keras.Model, network: contracts.Network, temperature: float
 ) -> keras.Model:
-    """Divides a model's logits by a temperature (temperature scaling).
-
-    Its layers are those of `model`, but for two new ones at the end.
+    """Builds a model whose logits are divided by a temperature.
 
     Args:
-        model: Ends as `network.predictions` ends it.
-        network: Of the task.
-        temperature: Above 0.
+        model: Model that `network.predictions` ends; it is not changed, but
+            the result shares its layers and weights.
+        network: Network part of the task.
+        temperature: Divisor of the logits, above 0.
+
+    Returns:
+        A new model with calibrated probabilities, from the same inputs.
+
+    Raises:
+        RunError: `network.predictions` does not end the model.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks",
     section 4.2, equation 9.
@@ -41,11 +46,14 @@ def apply_temperature(
 
 
 class ProbabilityNetwork:
-    """A softmax or sigmoids over one logit per name.
+    """Output layers of tasks with one probability per name.
 
     Attributes:
-        activation: Of the logits.
-        default_loss: What `--loss=auto` means.
+        activation: Function from logits to probabilities.
+        default_loss: The loss that `--loss=auto` stands for.
+        parity_outputs: See `contracts.Network`.
+        text_outputs: See `contracts.Network`.
+        max_parity_pictures: See `contracts.Network`.
     """
 
     activation: ClassVar[Literal["softmax", "sigmoid"]] = "softmax"
@@ -55,11 +63,18 @@ class ProbabilityNetwork:
     max_parity_pictures: ClassVar[int] = 64
 
     def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns one logit a name, also for two classes."""
+        """Returns the number of names: one logit each, also for two classes."""
         return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the activation; [batch, …, names] probabilities in float32."""
+        """Adds the activation to the graph, as a layer in float32.
+
+        Args:
+            logits: [batch, …, names].
+
+        Returns:
+            Probabilities of the same shape, float32.
+        """
         # By its name `find_logits` finds the layer in a loaded model.
         layer = keras.layers.Activation(
             self.activation, dtype="float32", name=_LAYER_NAME
@@ -69,7 +84,7 @@ class ProbabilityNetwork:
     def find_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the activation, [batch, …, names].
 
-        Of a calibrated model the logits before the division by the temperature.
+        In a calibrated model they are the logits before the division.
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
@@ -84,7 +99,7 @@ class ProbabilityNetwork:
         return scaled[0].input if scaled else last.input
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the probabilities of [n, …, names] logits, float32."""
+        """Computes float32 probabilities from logits [n, …, names] in NumPy."""
         logits = logits.astype("float32")
         if self.activation == "sigmoid":
             return special.expit(logits)
@@ -93,7 +108,16 @@ class ProbabilityNetwork:
     def classify(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns every name and its probability, in the labels' order."""
+        """Builds the outputs of TensorFlow Serving's Classify.
+
+        Args:
+            predictions: [batch, names] probabilities.
+            names: Names of the columns.
+
+        Returns:
+            `classes` string and `scores`, both [batch, names], in the order
+            of `names` for every picture.
+        """
         count = tf.shape(predictions)[0]
         return {
             "classes": tf.tile(encode_names(names)[tf.newaxis], [count, 1]),
@@ -108,10 +132,11 @@ def find_likeliest(
 
     Args:
         predictions: [batch, names].
-        names: In the order of the columns.
+        names: Names of the columns.
 
     Returns:
-        Strings and float32, both [batch, min(5, names)].
+        Names (string) and probabilities (float32), both
+        [batch, min(5, names)]; of equal ones the first leads.
     """
     # `top_k` puts the first of equal values first, as `argmax` does.
     best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
@@ -119,7 +144,7 @@ def find_likeliest(
 
 
 def encode_names(names: Sequence[str]) -> tf.Tensor:
-    """Encodes names as strings, [names]."""
+    """Encodes names as a string tensor [names], also those not in UTF-8."""
     # A class may be named after a folder whose name is not UTF-8.
     return tf.constant(
         [each.encode("utf-8", errors="surrogateescape") for each in names]

@@ -19,7 +19,7 @@ from tf_finetune.data import examples
 
 
 class PseudoLabels(Protocol):
-    """Pseudo-labels of whole pictures.
+    """Protocol of pseudo-labels (predicted labels) of whole pictures.
 
     Attributes:
         by: "features": labels are propagated between similar features.
@@ -33,7 +33,7 @@ class PseudoLabels(Protocol):
     def rows(
         self, labels: Sequence[examples.Label], names: Sequence[str]
     ) -> np.ndarray:
-        """Encodes labels as rows [n, outputs] of 0 and 1."""
+        """Encodes n labels as rows of 0 and 1, [n, outputs]."""
 
     def labels(
         self,
@@ -43,30 +43,37 @@ class PseudoLabels(Protocol):
         *,
         share: float,
     ) -> Sequence[examples.Label | None]:
-        """Returns the pseudo-label of each confident picture, else None.
+        """Selects pseudo-labels of the most confident pictures.
 
         Args:
-            scores: [n, outputs] probabilities.
-            rows: [labeled, outputs], of the pictures that have labels.
-            names: Of the outputs.
-            share: Of the pictures predicted to be of a class, those that get
+            scores: [n, outputs] probabilities of unlabeled pictures.
+            rows: [labeled, outputs] of 0 and 1, true labels of the labeled
+                pictures, as `rows` encodes them.
+            names: Names of the outputs.
+            share: Share of the pictures predicted to be of a class that get
                 a pseudo-label, 0..1.
+
+        Returns:
+            A label per picture, in order; None where confidence is too low.
         """
 
     def count_correct(
         self, label: examples.Label, row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Counts the correct parts of a pseudo-label, and all parts.
+        """Counts the correct parts of a pseudo-label, and all its parts.
 
         Args:
             label: The pseudo-label.
-            row: [outputs], the truth.
-            names: Of the outputs.
+            row: [outputs] of 0 and 1, the true label.
+            names: Names of the outputs.
+
+        Returns:
+            (correct, all), both 0 or more.
         """
 
 
 class MaskPseudoLabels(Protocol):
-    """Pseudo-labels of each pixel of a picture.
+    """Protocol of pseudo-labels (predicted classes) of pixels.
 
     Attributes:
         by: "predictions": labels are a model's predictions.
@@ -83,7 +90,7 @@ class MaskPseudoLabels(Protocol):
 
         Args:
             batches: Predictions [n, …, outputs] of all pictures.
-            share: Of the pixels predicted to be of a class, those that get a
+            share: Share of the pixels predicted to be of a class that get a
                 pseudo-label, 0..1.
         """
 
@@ -97,15 +104,18 @@ class MaskPseudoLabels(Protocol):
         folder: pathlib.Path,
         resize: str,
     ) -> examples.Label | None:
-        """Writes a picture's pseudo-label; None if no pixel is confident.
+        """Writes the pseudo-label of a picture as a mask file.
 
         Args:
             probabilities: [size, size, outputs], of the square picture.
-            thresholds: [outputs].
-            picture: Whose label it is.
-            names: Of the outputs.
-            folder: Where files go.
+            thresholds: [outputs], from `find_thresholds`.
+            picture: The picture, for its size and the file's name.
+            names: Names of the outputs.
+            folder: Where the file is written.
             resize: How the picture became square.
+
+        Returns:
+            The label; None where no pixel is confident.
         """
 
     def count_correct(
@@ -116,7 +126,10 @@ class MaskPseudoLabels(Protocol):
         *,
         resize: str,
     ) -> tuple[int, int]:
-        """Counts the pixels with a correct pseudo-label, and all with one."""
+        """Counts pixels with a correct pseudo-label, and all that have one.
+
+        `picture` has the true mask; other arguments are those of `label`.
+        """
 
 
 Labeler = PseudoLabels | MaskPseudoLabels
@@ -127,8 +140,10 @@ def find_thresholds(scores: np.ndarray, share: float) -> np.ndarray:
     """Finds the score from which predictions of each class are selected.
 
     Args:
-        scores: [n, classes]; the prediction is the class of the highest.
-        share: Of the pictures predicted to be of a class, 0..1.
+        scores: [n, classes]; a picture is predicted to be of the class with
+            the highest score.
+        share: Share of the pictures predicted to be of a class that is
+            selected, above 0 and up to 1.
 
     Returns:
         [classes]; infinite for a class that is never predicted.
@@ -143,11 +158,14 @@ def find_thresholds(scores: np.ndarray, share: float) -> np.ndarray:
 
 
 def select_classes(scores: np.ndarray, share: float) -> np.ndarray:
-    """Selects the class of each confident picture, else -1.
+    """Selects the class of each confident picture.
 
     Args:
-        scores: [n, classes], of which a picture has one.
-        share: As in `find_thresholds`.
+        scores: [n, classes]; the highest decides.
+        share: Share selected per class, see `find_thresholds`.
+
+    Returns:
+        [n] class indices; -1 where confidence is too low.
     """
     guesses = scores.argmax(axis=1)
     is_sure = scores.max(axis=1) >= find_thresholds(scores, share)[guesses]
@@ -161,8 +179,9 @@ def select_labels(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
     ones: to those with the highest scores.
 
     Args:
-        scores: [n, outputs], 0..1.
-        rates: [outputs], share of the labeled pictures that carry it.
+        scores: [n, outputs] in 0..1.
+        rates: [outputs] in 0..1, share of the labeled pictures that carry each
+            label.
 
     Returns:
         bool [n, outputs].
@@ -177,13 +196,13 @@ def select_labels(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
 
 
 class ClassPseudoLabels:
-    """One class per picture, given to the most confident ones of each class."""
+    """Pseudo-labels of classification: one class per confident picture."""
 
     by = "features"
     exclusive = True
 
     def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-        """Encodes labels as one-hot rows [n, classes]."""
+        """Encodes n class names as one-hot rows, float64 [n, classes]."""
         places = {name: index for index, name in enumerate(names)}
         # Row i of the identity matrix is the one-hot row of class i.
         return np.eye(len(names))[[places[label] for label in labels]]
@@ -196,14 +215,21 @@ class ClassPseudoLabels:
         *,
         share: float,
     ) -> list[str | None]:
-        """Returns the class of each confident picture, else None."""
+        """Selects the class of the `share` most confident pictures a class.
+
+        `rows` is not used. Returns a class name per picture; None where
+        confidence is too low.
+        """
         chosen = select_classes(scores, share)
         return [None if each < 0 else names[each] for each in chosen]
 
     def count_correct(
         self, label: str, row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Returns (1 if the class is right else 0, 1)."""
+        """Returns (1, 1) if the class is right, else (0, 1).
+
+        `row` is the true class as a one-hot row.
+        """
         return int(names[int(np.argmax(row))] == label), 1
 
 
@@ -211,10 +237,11 @@ CLASS_PSEUDO_LABELS = ClassPseudoLabels()
 
 
 class LabelPseudoLabels:
-    """Each label as often as among the labeled pictures.
+    """Pseudo-labels of multi-label classification, at the labels' rates.
 
     A picture is trained on if it is among the most confident ones of a label;
-    it then gets all labels that it was selected for.
+    it then gets all labels that it was selected for. Each label is given as
+    often as among the labeled pictures.
     """
 
     by = "features"
@@ -223,7 +250,7 @@ class LabelPseudoLabels:
     def rows(
         self, labels: Sequence[Sequence[str]], names: Sequence[str]
     ) -> np.ndarray:
-        """Encodes labels as rows [n, labels] of 0 and 1."""
+        """Encodes n tuples of names as rows of 0 and 1, [n, labels]."""
         return np.array(
             [[float(name in label) for name in names] for label in labels]
         )
@@ -236,7 +263,12 @@ class LabelPseudoLabels:
         *,
         share: float,
     ) -> list[tuple[str, ...] | None]:
-        """Returns the labels of each confident picture, else None."""
+        """Selects the labels of the most confident pictures.
+
+        `rows` gives the rate of each label; of the pictures selected for a
+        label at this rate, `share` are confident enough. Returns sorted
+        names per picture; None where confidence is too low.
+        """
         # At full rate the labels themselves, at `share` of it the confidence.
         rates = rows.mean(axis=0)
         shown = select_labels(scores, rates)
@@ -249,7 +281,10 @@ class LabelPseudoLabels:
     def count_correct(
         self, label: Sequence[str], row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Counts the correct labels of a pseudo-label, and all of them."""
+        """Counts the correct names in a pseudo-label, and all its names.
+
+        `row` [labels] is the true label as 0 and 1.
+        """
         return len({*_list_names(names, row)} & {*label}), len(label)
 
 

@@ -18,12 +18,12 @@ MARGIN = 0.2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """One figure with its limit.
+    """Check of one figure against a limit.
 
     Attributes:
-        name: Of the limit, in `parity.json`.
-        found: The figure; None where it is not known, and nothing is checked.
-        limit: The largest allowed value, or the smallest.
+        name: Name of the limit, in `parity.json`.
+        found: The figure; None where it is unknown, and nothing is checked.
+        limit: The largest allowed value; the smallest with `at_least`.
         sentence: Describes the figure in the message of a failed check.
         at_least: Whether `limit` is the smallest allowed value.
     """
@@ -36,7 +36,7 @@ class Check:
 
     @property
     def fault(self) -> str:
-        """The message of a failed check; empty if it passed."""
+        """Message of a failed check; empty if it passed or `found` is None."""
         if self.found is None:
             return ""
         beyond = self.found - self.limit
@@ -52,7 +52,7 @@ class CheckResult:
     """Result of a task's checks of a quantized export.
 
     Attributes:
-        figures: Ready for `parity.json`; None: not defined.
+        figures: Figures by name, ready for `parity.json`; None: undefined.
         checks: All checks that were made.
     """
 
@@ -61,19 +61,23 @@ class CheckResult:
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """The limit of each check, by name."""
+        """Limit of each check, by its name."""
         return {each.name: each.limit for each in self.checks}
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """The messages of the failed checks; empty if all passed."""
+        """Messages of the failed checks; empty if all passed."""
         return tuple(each.fault for each in self.checks if each.fault)
 
     def loss(self, figure: str) -> float | None:
-        """Returns the drop of a figure; None where it is not known.
+        """Returns how far a figure drops from evaluation to export.
 
         Args:
-            figure: "accuracy"; of several targets the one that drops most.
+            figure: Name such as "accuracy", without "_loss".
+
+        Returns:
+            The drop, negative for a gain; of several targets the largest;
+            None where it is unknown.
         """
         known = [
             each.found
@@ -83,10 +87,11 @@ class CheckResult:
         return max(known, default=None)
 
     def with_limits(self, losses: Mapping[str, float]) -> "CheckResult":
-        """Returns the result with the user's limits in place of the task's.
+        """Returns a new result with the user's limits alone.
 
         Args:
-            losses: By figure, the largest allowed drop.
+            losses: Figure → largest allowed drop. Checks of other figures
+                are left out.
         """
         limits = {_drop_name(name): limit for name, limit in losses.items()}
         kept = [
@@ -104,13 +109,16 @@ def _drop_name(figure: str) -> str:
 def check_drop(
     name: str, before: float | None, now: float | None, limit: float
 ) -> Check:
-    """Returns the check of a figure that may drop by `limit` at most.
+    """Builds the check of a figure that may drop by `limit` at most.
 
     Args:
-        name: Of the figure, as `parity.json` has it.
-        before: Of the evaluation's predictions; None: not known.
-        now: Of the export's predictions.
-        limit: Of the difference.
+        name: Name of the figure, such as "accuracy".
+        before: Its value for the evaluation; None: unknown.
+        now: Its value for the export; None: unknown.
+        limit: Largest allowed difference `before - now`.
+
+    Returns:
+        A check called NAME_loss.
     """
     known = before is not None and now is not None
     return Check(
@@ -126,7 +134,13 @@ def check_drop(
 def check_mean_difference(
     expected: np.ndarray, got: np.ndarray, limit: float
 ) -> Check:
-    """Returns the check of the mean absolute difference of probabilities."""
+    """Builds the check of the mean absolute difference of probabilities.
+
+    Args:
+        expected: Probabilities of the evaluation.
+        got: Probabilities of the export, same shape.
+        limit: Largest allowed mean.
+    """
     mean = float(np.abs(expected - got).mean())
     return Check(
         name="mean_abs_difference",
@@ -142,13 +156,14 @@ def measure_agreement(
     """Compares the likeliest classes of two sets of predictions.
 
     Args:
-        expected: [..., classes] probabilities.
-        got: The same of the export.
+        expected: [..., classes] probabilities of the evaluation.
+        got: Probabilities of the export, same shape.
 
     Returns:
-        `top_1_agreement`, the share with the same likeliest class;
-        `decided_agreement`, that of those that are decided, None if none is;
-        and `check_agreement`, how many those are.
+        `top_1_agreement`, the share with the same likeliest class; `decided`,
+        the number of predictions whose likeliest class leads by more than
+        `MARGIN`; `decided_agreement`, the share with the same likeliest class
+        among those, None if there are none.
     """
     # "Decided": the likeliest class leads the second one by more than MARGIN.
     ranked = np.sort(expected, axis=-1)
@@ -164,12 +179,14 @@ def measure_agreement(
 def check_agreement(
     figures: Mapping[str, float | None], limit: float, of: str
 ) -> Check:
-    """Returns the check of `decided_agreement`.
+    """Builds the check of the share of decided predictions that stay.
 
     Args:
-        figures: With `decided_agreement` and `check_agreement`.
-        limit: The smallest allowed share; one of few may always change.
-        of: The things that are counted: "pictures".
+        figures: With `decided_agreement` and `decided`, see
+            `measure_agreement`.
+        limit: The smallest allowed share, lowered where it would allow no
+            change among few.
+        of: Noun for the things that are counted: "pictures".
     """
     found = figures["decided_agreement"]
     return Check(
@@ -183,15 +200,27 @@ def check_agreement(
 
 
 def allow_one_change(limit: float, count: int) -> float:
-    """Returns a share that has to hold, lowered so that one of few need not."""
+    """Lowers a required share so that one of `count` may always change.
+
+    Returns:
+        `limit` or 1 - 1 / `count`, whichever is smaller.
+    """
     return min(limit, 1 - 1 / max(count, 1))
 
 
 def compute_share(holds: np.ndarray, among: np.ndarray) -> float | None:
-    """Returns the share of true values among some; None if there are none."""
+    """Computes the share of true values in `holds` where `among` is true.
+
+    Args:
+        holds: Booleans.
+        among: Booleans of the same shape.
+
+    Returns:
+        Value in 0..1; None where `among` is all false.
+    """
     return float(holds[among].mean()) if among.any() else None
 
 
 def format_share(found: float | None) -> str:
-    """Formats a share as a percentage."""
+    """Formats a share as a percentage, None as "none"."""
     return "none" if found is None else f"{found:.1%}"

@@ -31,18 +31,17 @@ def format_result(
     format_row: Callable[[str, Mapping[str, Any]], str],
     format_outputs: Callable[[str, Mapping[str, Any]], str],
 ) -> str:
-    """Formats the result of a run or an evaluation.
+    """Formats the result of a run or an evaluation as a table.
 
     Args:
-        figures: As `evaluation.json` stores them: figures by split, each with
-            its `baselines` (baselines) if there are any, among entries of
-            other kinds.
-        key: An entry that figures of a split have and others lack.
-        baseline_names: By key, what the table calls the task's own baselines.
+        figures: Contents of evaluation.json: metrics by split, each with its
+            `baselines` if there are any, among entries of other kinds.
+        key: An entry that metrics of a split have and other entries lack.
+        baseline_names: By key, the table's names of the task's own baselines.
         name_width: Columns of the terminal for the names of rows.
         format_header: Splits → the first line.
-        format_row: Name and figures of a split or baseline → its line.
-        format_outputs: Name and figures of a split → its classes or labels;
+        format_row: Name and metrics of a split or baseline → its line.
+        format_outputs: Name and metrics of a split → its classes or labels;
             empty: none are listed.
 
     Returns:
@@ -78,13 +77,17 @@ def format_extremes(
     by: str,
     noun: str,
 ) -> list[str]:
-    """Formats the rows of outputs, in order; of many the worst and the best.
+    """Formats the rows of outputs; of more than 20 the worst and the best.
 
     Args:
-        rows: Names and figures.
-        format_row: Makes a line of one.
-        by: The figure that many are ranked by.
-        noun: For those that are not shown: "classes".
+        rows: Names and metrics of all outputs.
+        format_row: Name and metrics → a line.
+        by: The metric that more than 20 outputs are ranked by.
+        noun: Noun for those that are not shown: "classes".
+
+    Returns:
+        Lines: up to 20 outputs in the given order; else the 10 worst, a line
+        with the number of hidden ones, and the 5 best.
     """
     if len(rows) <= _MAX_SHOWN:
         return [format_row(*row) for row in rows]
@@ -103,7 +106,7 @@ def format_extremes(
 
 
 def format_number(value: float | None, missing: str = "-") -> str:
-    """Formats a figure by three decimals."""
+    """Formats a metric with three decimals, None as `missing`."""
     return missing if value is None else f"{value:.3f}"
 
 

@@ -24,53 +24,51 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """The parts of a task: labels, loss, metrics, answers, exports, network.
+    """The components of a task: labels, metrics, predictions, exports, network.
 
     Attributes:
-        name: As `--task` spells it.
+        name: Value of `--task`.
         losses: Possible values of `--loss`, the default first.
+        labels: How labels are read, checked, divided and described.
+        figures: Its metrics: computed, ranked, printed and plotted.
+        answers: Table of its predictions of single pictures.
+        exports: Metadata of its exports, and checks of quantized ones.
+        network_at: "package.module:attribute" of the component that needs
+            TensorFlow, so that a task can be known without it.
         reads: Options that it reads though `used_by` beside them does not name
             it: those of a task of the user's own.
-        labels: How labels are read, checked, divided and described.
-        figures: Its metrics.
-        answers: Its predictions of single pictures as a table.
-        exports: Metadata of its exports, and checks of quantized ones.
-        network_at: "package.module:attribute" of the part that needs
-            TensorFlow, so that a task can be known without it.
         certainty_at: "package.module:attribute" of its calibration and
             out-of-distribution score (`certainty.Certainty`); empty where
             predictions have neither.
-        refused_options: Options of exports that do not apply to the task: why,
-            and what to do instead. Without `certainty_at`, `calibrate` and
+        refused_options: By option of exports that does not apply to the task:
+            why, and what to do instead. Without `certainty_at`, `calibrate` and
             `out_of_distribution` are refused in any case.
         check_listed: Checks the config, the listed pictures and the names
             before TensorFlow starts, and raises `DataError` for data that
             cannot be trained on; None: the checks of labels are enough.
-        decide: Makes a decision on validation that is kept with the model,
-            thresholds for example: data, split and the predictions [n, …] of
-            its first n pictures → a JSON-able decision. None: there is nothing
-            to decide. The parts of a task with decisions have a method
-            `with_decision`, which returns them as they are with one.
-        decision: Made on validation; empty before.
-        fit_to_data_at: "package.module:function" that makes of the task, the
-            data and the config a task that knows the training data; empty: it
-            needs
-            to know nothing.
+        decide: Chooses a decision, values such as thresholds that are stored
+            with the model: data, split and the predictions [n, …] of its first
+            n pictures → a JSON-able dict. None: there is nothing to choose.
+            Figures, answers, exports and network of a task with decisions have
+            a method `with_decision`, which returns a copy that uses one.
+        decision: Chosen on validation; empty before.
+        fit_to_data_at: "package.module:function" that returns a task fitted to
+            the training data, from task, data and config; empty: none needed.
         relative_predictions: Whether predictions can be of any size, so that
             differences are divided by the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
-        files_at: "package.module:attribute" of the writer of answers that are
-            files (`answer_table.AnswerFiles`); empty where they are not.
-            The answers of such a task have the size of each picture, and its
-            network resizes the served ones to it
+        files_at: "package.module:attribute" of the writer of predictions that
+            are files (`answer_table.AnswerFiles`); empty where they are not.
+            The predictions of such a task have the size of each picture, and
+            its network resizes the served ones to it
             (`contracts.PictureNetwork`).
         heads: Possible values of `--head`, beside heads of the user's own;
             "auto" is the first one.
-        restore_figures: Evaluation.json of a finished run → figures that rank
-            by the same figure as that run; None: they always rank alike.
+        restore_figures: Contents of a run's evaluation.json → figures that rank
+            by the same metric as that run; None: they always rank alike.
         pseudo_labels: How unlabeled pictures get pseudo-labels; None where they
             cannot.
-        build_data_schema: The names of the classes → schema of their part of
+        build_data_schema: Names of the classes → schema of their entries in
             data.json, which is checked when it is read back.
         evaluation_schema: Schema of the entries of evaluation.json that are
             read back.
@@ -116,7 +114,12 @@ class Task:
     )
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Task":
-        """Returns the task with a decision made on validation."""
+        """Returns a copy of the task that uses a decision.
+
+        Args:
+            decision: Values chosen on validation by `decide`, such as
+                thresholds; empty: the task itself is returned.
+        """
         if not decision:
             return self
         return dataclasses.replace(
@@ -128,10 +131,10 @@ class Task:
         )
 
     def with_evaluation(self, evaluation: Mapping[str, Any]) -> "Task":
-        """Returns the task with the decision of a finished run.
+        """Returns a copy of the task with decision and ranking of a run.
 
         Args:
-            evaluation: Contents of the run's evaluation.json.
+            evaluation: Contents of the finished run's evaluation.json.
         """
         found = self.with_decision(evaluation.get("decision", {}))
         if self.restore_figures is None:
@@ -141,7 +144,7 @@ class Task:
         )
 
     def check_loss(self, name: str) -> None:
-        """Raises `UsageError` unless `--loss` can be `name`."""
+        """Raises `UsageError` unless `name` is a possible `--loss` value."""
         known = ("auto", *self.losses)
         parts = name.split("+") if self.adds_losses else [name]
         for part in parts:
@@ -152,14 +155,23 @@ class Task:
                 )
 
     def split_loss(self, name: str) -> tuple[str, ...]:
-        """Returns the terms of the sum that `--loss` names; mostly one."""
+        """Splits a value of `--loss` into the names of its terms.
+
+        Args:
+            name: Such as "dice+focal", of tasks with `adds_losses`; "auto"
+                stands for the default loss. It is not checked.
+        """
         if name == "auto":
             return self.losses[:1]
         # Elsewhere a "+" is part of the name, which the check refuses.
         return tuple(name.split("+")) if self.adds_losses else (name,)
 
     def head(self, name: str) -> str:
-        """Returns the name of the head for a value of `--head`.
+        """Resolves a value of `--head` to the name of a head.
+
+        Args:
+            name: One of `heads`, "auto" for the first of them, or
+                "package.module:attribute" of a head of the user's own.
 
         Raises:
             UsageError: The task has no such head.
@@ -176,14 +188,17 @@ class Task:
 
     @functools.cached_property
     def network(self) -> "contracts.Network":
-        """The network part of the task; imports TensorFlow."""
+        """Output layers, loss and metrics; first access loads TensorFlow."""
         # Imported at the first use, since this starts TensorFlow.
         found = _import_attribute(self.network_at)
         return found.with_decision(self.decision) if self.decision else found
 
     @functools.cached_property
     def certainty(self) -> "certainty.Certainty | None":
-        """Calibration and out-of-distribution score; imports TensorFlow."""
+        """Calibration and out-of-distribution score; None if it has none.
+
+        The first access loads TensorFlow.
+        """
         return (
             _import_attribute(self.certainty_at) if self.certainty_at else None
         )
@@ -191,14 +206,22 @@ class Task:
     def fit_to_data(
         self, data: examples.ImageData, config: train_config.TrainConfig
     ) -> "Task":
-        """Returns the task fitted to its training data; mostly itself."""
+        """Returns the task fitted to the training data, such as its scale.
+
+        Args:
+            data: The pictures of all splits.
+            config: Options of the run.
+
+        Returns:
+            A new task; the same one where nothing is fitted.
+        """
         if not self.fit_to_data_at:
             return self
         return _import_attribute(self.fit_to_data_at)(self, data, config)
 
     @functools.cached_property
     def files(self) -> "type[answer_table.AnswerFiles] | None":
-        """The writer of answers that are files; None if answers are not."""
+        """Class that writes predictions as files; None where they are not."""
         return _import_attribute(self.files_at) if self.files_at else None
 
 

@@ -12,14 +12,15 @@ from tf_finetune.tasks import answer_table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The predicted classes of one file, or the reason why there are none.
+    """Prediction for one picture file: its classes, or an error.
 
     Attributes:
         path: The file.
         class_name: The likeliest class; empty if there is an error.
-        probability: Of that class, 0..1; None if there is an error.
+        probability: Probability of that class, 0..1; None if there is an
+            error.
         top_k: The likeliest classes with their probabilities, best first.
-        error: Reason of a missing prediction; empty if there is one.
+        error: Why there is no prediction; empty if there is one.
     """
 
     path: str
@@ -30,7 +31,7 @@ class Prediction:
 
 
 class Answers(answer_table.AnswerTable):
-    """The likeliest classes of each picture."""
+    """Table of the likeliest classes of each picture."""
 
     row_type = Prediction
     columns = ("path", "class", "probability", "top_k", "error")
@@ -43,7 +44,14 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Prediction:
-        """Returns the likeliest classes, best first."""
+        """Builds the table row of one picture: its `top_k` likeliest classes.
+
+        Args:
+            path: The picture file.
+            prediction: [classes] probabilities.
+            names: Names of the classes, in the order of `prediction`.
+            top_k: How many classes are listed, at least 1.
+        """
         # Stable, so that the first of equal classes wins as in argmax.
         best = np.argsort(-prediction, kind="stable")[:top_k]
         return Prediction(
@@ -59,13 +67,13 @@ class Answers(answer_table.AnswerTable):
         return f"{name} {row.probability:.3f}"
 
     def format_cells(self, row: Prediction) -> list[str]:
-        """Formats the class, its probability and the likeliest classes."""
+        """Formats path, class, probability, likeliest classes and error."""
         shown = "" if row.probability is None else f"{row.probability:.6f}"
         listed = answer_table.join_shares(row.top_k)
         return [row.path, row.class_name, shown, listed, row.error]
 
     def count_answers(self, rows: Sequence[Prediction]) -> list[str]:
-        """Counts the pictures predicted to be of each class."""
+        """Counts the pictures per predicted class; lists ten classes."""
         counts = collections.Counter(row.class_name for row in rows)
         # At most ten classes are listed; the others are summed up in a line.
         lines = answer_table.list_counts(counts.most_common())

@@ -18,7 +18,7 @@ ACCURACY_LOSS = 0.05
 
 
 class Exports:
-    """Compared by the likeliest class."""
+    """Metadata of a classifier's exports, and checks of quantized ones."""
 
     losses = ("accuracy",)
     output = "probabilities"
@@ -33,7 +33,10 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns the class index of each picture, [n]."""
+        """Returns the class index of each picture, int32 [n].
+
+        `shape` is not used.
+        """
         return np.array(data.class_indices(pictures), "int32")
 
     def judge(
@@ -45,13 +48,22 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> quantization_checks.CheckResult:
-        """Checks the mean difference, changed decisions and lost accuracy.
+        """Compares probabilities, likeliest classes and accuracy.
+
+        Args:
+            expected: [n, classes] probabilities of the evaluation.
+            got: [n, classes] probabilities of the quantized export.
+            truth: [n] true class indices; None: accuracy is not checked.
+            names: Not used.
+            unit: Not used.
 
         Returns:
-            As figures `top_1_agreement`, `decided_agreement` (of the
-            `with_decision` pictures whose likeliest class is ahead by more than
-            0.2) and, where true classes are known, `accuracy` and
-            `evaluation_accuracy`.
+            Checks of the mean difference, of `decided_agreement` and of the
+            drop in accuracy. Its `figures` are `top_1_agreement` (share of
+            pictures with the same likeliest class), `decided` (number of
+            pictures whose likeliest class leads by more than 0.2),
+            `decided_agreement` (that share among them) and, with `truth`,
+            `accuracy` (export) and `evaluation_accuracy`.
         """
         figures = quantization_checks.measure_agreement(expected, got)
         now = before = None

@@ -22,7 +22,7 @@ _PER_CLASS = ("precision", "recall", "f1")
 
 
 class Figures:
-    """Ranks by accuracy, ties by log loss."""
+    """Metrics of a classifier; ranks by accuracy, ties by log loss."""
 
     higher_is_better = (
         "accuracy",
@@ -38,15 +38,15 @@ class Figures:
     unbounded = ("log_loss",)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation accuracy, ties by validation log loss."""
+        """Returns the key (val_accuracy, -val_loss) of an epoch's logs."""
         return (epoch["val_accuracy"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by accuracy, ties by log loss."""
+        """Returns the key (accuracy, -log loss) of a split's metrics."""
         return (figures["accuracy"], -figures["log_loss"])
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats accuracy and log loss."""
+        """Formats accuracy and log loss of a split in a few words."""
         return (
             f"accuracy {figures['accuracy']:.3f} "
             f"(log loss {figures['log_loss']:.3f})"
@@ -55,7 +55,10 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the difference in accuracy and its interval."""
+        """Describes the difference in accuracy, `figures` minus `other`.
+
+        The sentence has the 95 % confidence interval of the difference.
+        """
         found = candidate_selection.compare_accuracies(figures, other)
         return (
             f"the difference in accuracy is {found.difference:+.4f}, 95 % "
@@ -63,14 +66,24 @@ class Figures:
         )
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns accuracy, its interval and log loss."""
+        """Selects `accuracy`, `accuracy_interval` and `log_loss`."""
         names = ("accuracy", "accuracy_interval", "log_loss")
         return {name: figures[name] for name in names}
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
-        """Returns an accumulator that computes all figures of a classifier."""
+        """Creates an accumulator that evaluates predictions of a split.
+
+        Args:
+            data: The pictures with their true classes.
+            split: "train", "validation" or "test".
+            seed: Seed of the bootstrap.
+
+        Returns:
+            An accumulator of [batch, classes] probabilities, in the order
+            of the split; they may stop before its end.
+        """
         labels = np.array(data.class_indices(data.split(split)))
         return evaluators.CollectedPredictions(
             # Predictions may be of the first pictures of the split alone.
@@ -89,9 +102,16 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baseline that always answers the commonest class.
+        """Computes the baseline that always predicts the commonest class.
 
-        Without training pictures (`--keep_classifier`) there is none.
+        Args:
+            described: data.json of the training data, with class counts.
+            data: The pictures to evaluate on.
+            split: Which of them.
+
+        Returns:
+            `majority_class` → its metrics; empty without training pictures
+            (`--keep_classifier`).
         """
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
@@ -106,7 +126,11 @@ class Figures:
         return {"majority_class": found}
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Formats every split with its baselines, then the classes."""
+        """Formats a table of splits, baselines and classes.
+
+        Args:
+            figures: Contents of evaluation.json.
+        """
         return result_table.format_result(
             figures,
             key="per_class",
@@ -124,7 +148,14 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws the confusion matrix."""
+        """Draws the confusion matrix to `folder`/confusion_SPLIT.png.
+
+        Args:
+            figures: Metrics of the split, with `confusion_matrix`.
+            names: Names of the classes.
+            folder: Where the plot is written.
+            split: Name of the split.
+        """
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import result_plots
 
@@ -144,11 +175,15 @@ FIGURES = Figures()
 def build_evidence(
     labels: np.ndarray, probabilities: np.ndarray
 ) -> candidate_selection.Evidence:
-    """Returns which pictures are classified correctly, and their log losses.
+    """Builds per-picture results for the comparison of two classifiers.
 
     Args:
         labels: [n] indices of the true classes.
         probabilities: [n, classes].
+
+    Returns:
+        Which pictures are classified correctly, the log loss of each, and
+        accuracy as a function of bootstrap weights.
     """
     correct = np.argmax(probabilities, axis=1) == labels
     return candidate_selection.Evidence(
@@ -163,7 +198,11 @@ def build_evidence(
 
 
 def build_data_schema(names: Sequence[str]) -> json_schema.Record:
-    """Returns the schema of the class counts that data.json holds."""
+    """Builds the schema of the class counts in data.json.
+
+    Args:
+        names: Names of the classes.
+    """
     count = json_schema.Number(0, 10**12, is_whole=True)
     counts = json_schema.Record(dict.fromkeys(names, count))
     return json_schema.Record(
@@ -172,11 +211,13 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
 
 
 def format_classes(split: str, result: Mapping[str, Any]) -> str:
-    """Formats the table of classes of one split; of many the extremes by F1.
+    """Formats a table of precision, recall and F1 of each class.
+
+    Of more than 20 classes, only the worst and best by F1 are listed.
 
     Args:
-        split: Its name, for the heading.
-        result: The figures of the split.
+        split: Name of the split, for the heading.
+        result: Metrics of the split, with `per_class` and the averages.
     """
     lines = [
         f"{terminal_escapes.pad_name(split + ', by class', _NAME_WIDTH)}"

@@ -19,7 +19,7 @@ _MANY_NUMBERS = 20
 
 
 class Classes(label_protocol.NamedLabels):
-    """Labels that are the name of a class, as the user wrote it."""
+    """Labels that are one class name each, as the user wrote it."""
 
     sources = ("csv", "digits", "folder", "tfds")
 
@@ -29,7 +29,7 @@ class Classes(label_protocol.NamedLabels):
         table: str,
         options: data_options.DataOptions,
     ) -> "Classes":
-        """Warns of rows without a class."""
+        """Logs a warning about rows without a class; returns itself."""
         if len(options.label_column) == 1 and options.missing_label == "drop":
             cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
@@ -41,7 +41,13 @@ class Classes(label_protocol.NamedLabels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
-        """Returns the class of a row; None if it is marked as missing."""
+        """Reads the class in a row; None if its word means "missing".
+
+        Of several label columns exactly one must be marked (1): the class.
+
+        Raises:
+            DataError: A cell is empty, or not exactly one is marked.
+        """
         # Several columns: one of 0 and 1 for each class, exactly one marked.
         if len(options.label_column) > 1:
             return _find_marked_column(cells, where, options.label_column)
@@ -55,17 +61,21 @@ class Classes(label_protocol.NamedLabels):
         return cells[column]
 
     def list_names(self, label: str) -> tuple[str, ...]:
-        """Returns the class as a tuple."""
+        """Returns the class name as a tuple of one."""
         return (label,)
 
     def respell(self, label: str, spelled: Mapping[str, str]) -> str:
-        """Returns the class as it is spelled."""
+        """Returns `spelled[label]`, or the label itself if absent there."""
         return spelled.get(label, label)
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the classes with examples; warns of those without."""
+        """Returns the classes that have examples, in output order.
+
+        Logs a warning about declared classes without examples, which are
+        left out, and about names such as "nan".
+        """
         present = {example.label for example in listing.examples}
         # A source may name its classes in an order of its own, as TFDS does.
         declared = listing.class_names or class_names.sort_names(present)
@@ -81,17 +91,24 @@ class Classes(label_protocol.NamedLabels):
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Stratifies by class, so that every split gets its share of each."""
+        """Copies pictures with their class as stratum; drops none.
+
+        Every split then gets its share of each class.
+        """
         return tuple(
             dataclasses.replace(each, strata=(each.label,)) for each in pictures
         ), ()
 
     def list_classes(self, label: str) -> tuple[str, ...]:
-        """Returns the class as a tuple."""
+        """Returns the class name as a tuple of one."""
         return (label,)
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that there are at least two classes, of two pictures each."""
+        """Checks that there are two classes of two pictures each at least.
+
+        Raises:
+            DataError: There are fewer, or the names are numbers or files.
+        """
         counts = collections.Counter(picture.label for picture in pictures)
         if len(counts) == 1:
             raise errors.DataError(
@@ -114,7 +131,11 @@ class Classes(label_protocol.NamedLabels):
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Checks that every class is in each of the splits just drawn."""
+        """Checks that every class is in each of the splits just drawn.
+
+        Raises:
+            DataError: A split has no picture of a class.
+        """
         present = {
             split: {p.label for unit in its_units for p in unit}
             for split, its_units in divided.items()
@@ -142,9 +163,12 @@ class Classes(label_protocol.NamedLabels):
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that every class held out has training pictures.
+        """Checks that all classes of validation and test are trained on.
 
-        Warns of classes that a held-out split lacks.
+        Logs a warning about classes that validation or test lacks.
+
+        Raises:
+            DataError: A class has no training pictures.
         """
         classes = {
             split: {p.label for p in pictures if p.split == split}
@@ -169,7 +193,7 @@ class Classes(label_protocol.NamedLabels):
         return label
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns `classes`, the pictures by split and class."""
+        """Returns `{"classes": {split: {class: number of pictures}}}`."""
         return {"classes": {s: _count_classes(data, s) for s in data.splits}}
 
 
@@ -207,11 +231,16 @@ def _find_marked_column(
 
 
 def check_quantity(counts: Mapping[str, int]) -> None:
-    """Rejects classes that look like the values of a quantity.
+    """Rejects class names that look like the values of a quantity.
+
+    Logs a warning for more than 20 numbers that include fractions.
+
+    Args:
+        counts: By class, its number of pictures.
 
     Raises:
-        DataError: All are numbers, and so many that single pictures make up
-            a class, or two on average.
+        DataError: All names are numbers, and most have a single picture, or
+            some are fractions and there are at most two pictures per class.
     """
     numbers = [class_names.parse_number(name) for name in counts]
     if None in numbers:
@@ -236,7 +265,7 @@ def check_quantity(counts: Mapping[str, int]) -> None:
 
 
 def check_masks(counts: Mapping[str, int]) -> None:
-    """Rejects labels that are the file names of pictures."""
+    """Raises `DataError` if all classes (keys) are names of picture files."""
     suffixes = [os.path.splitext(name)[1][1:].lower() for name in counts]
     if {*suffixes} <= ignored_folders.PICTURE_SUFFIXES:
         raise errors.DataError(
@@ -249,7 +278,10 @@ def check_masks(counts: Mapping[str, int]) -> None:
 def warn_of_missing(
     names: Sequence[str], options: data_options.DataOptions
 ) -> None:
-    """Warns of folders named like a missing label, such as "nan" or "-"."""
+    """Logs a warning about class names that mean "missing", such as "nan".
+
+    With `--missing_label=keep` nothing is logged.
+    """
     found = [repr(name) for name in names if class_names.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(

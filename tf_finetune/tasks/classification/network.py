@@ -15,11 +15,11 @@ from tf_finetune.tasks import certainty, probability_network
 
 
 class ClassificationLoss(keras.losses.Loss):
-    """A loss of logits against (soft) one-hot labels.
+    """Loss of logits against one-hot or soft labels.
 
     Class weights are part of the loss rather than `fit`'s `class_weight`,
-    which fails with masks; for soft labels (label smoothing aside, MixUp) the
-    weights mix as the labels do.
+    which fails with masks. Soft labels (MixUp) mix the weights of their
+    classes; label smoothing does not.
     """
 
     def __init__(
@@ -29,22 +29,29 @@ class ClassificationLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
-        """Chooses the loss.
+        """Chooses the loss function.
 
         Args:
             name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for
                 Dense Object Detection", equation 4, gamma 2, no alpha);
                 "mean_squared_error" (of the probabilities: the Brier score
-                over the number of classes).
-            label_smoothing: Szegedy et al. 2016, section 7; 0..1.
-            class_weights: One weight a class, or None.
+                divided by the number of classes).
+            label_smoothing: Share of the label spread over all classes,
+                0..1 (Szegedy et al. 2016, section 7); the mean squared error
+                ignores it.
+            class_weights: One weight per class; None: equal weights.
         """
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each example, [batch]."""
+        """Computes the loss of each example, float32 [batch].
+
+        Args:
+            y_true: [batch, classes] one-hot or soft labels.
+            y_pred: [batch, classes] logits.
+        """
         labels = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
         # In float32 also under mixed precision.
@@ -72,7 +79,7 @@ class ClassificationLoss(keras.losses.Loss):
 
 
 class Network(probability_network.ProbabilityNetwork):
-    """Softmax over all classes."""
+    """Output layers, loss and metrics of classification, with a softmax."""
 
     # Logistic regression: the head's log loss is convex in its weights.
     solver = "logistic"
@@ -85,7 +92,10 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns one-hot float32 labels [n, classes]."""
+        """Returns the one-hot labels of a split, float32 [n, classes].
+
+        `config` and `image_size` are not used.
+        """
         indices = data.class_indices(data.split(split))
         return target_rows.ArrayTargets(
             np.eye(len(data.class_names), dtype="float32")[indices]
@@ -94,7 +104,13 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder one-hot rows, each class in turn."""
+        """Returns `count` placeholder one-hot labels, each class in turn.
+
+        Args:
+            names: Names of the classes.
+            count: Number of pictures.
+            image_size: Not used.
+        """
         indices = np.arange(count) % len(names)
         return target_rows.ArrayTargets(
             np.eye(len(names), dtype="float32")[indices]
@@ -106,7 +122,14 @@ class Network(probability_network.ProbabilityNetwork):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> ClassificationLoss:
-        """Builds the loss that `--loss` names."""
+        """Builds the loss that `--loss` names.
+
+        Args:
+            options: Name of the loss, label smoothing and class weights.
+            names: Names of the classes.
+            described: data.json with the class counts that class weights
+                are computed from; None: equal weights.
+        """
         weights = None
         if described is not None and options.class_weight != "none":
             counts = [described["classes"]["train"][name] for name in names]
@@ -120,18 +143,24 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the accuracy, over examples."""
+        """Builds a list of one Keras metric, "accuracy", for `fit`."""
         # Of the likeliest class, the same for logits and probabilities.
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
     def serve(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns the likeliest class, all probabilities, the five likeliest.
+        """Builds the outputs of an exported model.
 
-        `classes` string [batch], `probabilities` float32 [batch, classes],
-        `top_k_classes` and `top_k_probabilities` [batch, k], best first; of
-        equal classes the first one leads, in all of them.
+        Args:
+            predictions: float32 [batch, classes] probabilities.
+            names: Names of the classes.
+
+        Returns:
+            `classes` string [batch], the likeliest; `probabilities` float32
+            [batch, classes]; `top_k_classes` string and
+            `top_k_probabilities` float32 [batch, k], k at most 5, best
+            first. Of equal classes the first one leads, in all of them.
         """
         listed, probabilities = probability_network.find_likeliest(
             predictions, names
@@ -148,17 +177,20 @@ NETWORK = Network()
 
 
 class Certainty:
-    """One temperature for all logits; the free energy of the softmax."""
+    """Temperature scaling and free energy of a softmax."""
 
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> certainty.CollectedLogits:
-        """Returns an accumulator of all pictures' logits."""
+        """Creates an accumulator that keeps all logits in memory.
+
+        Its arguments are not used.
+        """
         del names, num_pictures, seed
         return certainty.CollectedLogits(fit_temperature)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the free energy of [batch, classes] logits, [batch]."""
+        """Computes the free energy of [batch, classes] logits, [batch]."""
         return certainty.free_energy(logits)
 
 
@@ -168,7 +200,15 @@ CERTAINTY = Certainty()
 def fit_temperature(
     logits: np.ndarray, targets: np.ndarray
 ) -> temperature_scaling.Calibration:
-    """Fits the temperature of a softmax to one-hot targets."""
+    """Fits the temperature of a softmax.
+
+    Args:
+        logits: [n, classes].
+        targets: [n, classes], one-hot.
+
+    Returns:
+        The temperature, with log loss and calibration error before and after.
+    """
     return temperature_scaling.fit_temperature(
         logits, np.argmax(targets, axis=1)
     )

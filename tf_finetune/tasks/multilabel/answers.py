@@ -14,14 +14,15 @@ from tf_finetune.tasks.multilabel import label_cells, label_thresholds
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The answer for one file.
+    """Prediction for one picture file: its labels, or an error.
 
     Attributes:
         path: The file.
         labels: Those whose probability reaches their threshold, the likeliest
             first.
-        probabilities: Of every label, 0..1; empty if there is an error.
-        error: Why there is no answer; empty if there is one.
+        probabilities: Label → probability, 0..1, of every label; empty if
+            there is an error.
+        error: Why there is no prediction; empty if there is one.
     """
 
     path: str
@@ -32,10 +33,11 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Answers(answer_table.AnswerTable):
-    """The labels of each picture, with all probabilities.
+    """Table of the labels of each picture, with all probabilities.
 
     Attributes:
-        decision: The thresholds, as `Task.decide` returns them.
+        decision: `thresholds` by label, as `Task.decide` returns them;
+            empty: 0.5 for all.
     """
 
     row_type = Answer
@@ -44,7 +46,7 @@ class Answers(answer_table.AnswerTable):
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Answers":
-        """Returns answers that give labels at the decision's thresholds."""
+        """Returns a new table that predicts labels at these thresholds."""
         return Answers(decision)
 
     def build_row(
@@ -55,7 +57,14 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Answer:
-        """Returns the labels that are given; all probabilities are listed."""
+        """Builds the table row of one picture, with all probabilities.
+
+        Args:
+            path: The picture file.
+            prediction: [labels] probabilities.
+            names: Names of the labels, in the order of `prediction`.
+            top_k: Not used.
+        """
         bounds = label_thresholds.read_thresholds(self.decision, names)
         # Stable, so that the first of equally likely labels leads.
         order = np.argsort(-prediction, kind="stable")
@@ -68,7 +77,7 @@ class Answers(answer_table.AnswerTable):
         )
 
     def describe(self, row: Answer) -> str:
-        """Formats the labels and their probabilities."""
+        """Formats the predicted labels with their probabilities."""
         given = ", ".join(
             f"{terminal_escapes.quote(name)} {row.probabilities[name]:.3f}"
             for name in row.labels
@@ -76,7 +85,7 @@ class Answers(answer_table.AnswerTable):
         return given or "(no label)"
 
     def format_cells(self, row: Answer) -> list[str]:
-        """Formats the labels, and all probabilities in the model's order."""
+        """Formats path, labels, all probabilities and error."""
         listed = answer_table.join_shares(list(row.probabilities.items()))
         return [
             row.path,
@@ -86,11 +95,11 @@ class Answers(answer_table.AnswerTable):
         ]
 
     def format_truth(self, label: Sequence[str]) -> str:
-        """Returns the true labels as `a|b|c`."""
+        """Formats the true labels as `a|b|c`."""
         return label_cells.join_labels(label)
 
     def count_answers(self, rows: Sequence[Answer]) -> list[str]:
-        """Counts how often each label was given."""
+        """Counts the pictures per predicted label; lists ten labels."""
         counts = collections.Counter(n for row in rows for n in row.labels)
         lines = answer_table.list_counts(counts.most_common())
         if len(counts) > len(lines):

@@ -17,17 +17,23 @@ from tf_finetune.tasks.multilabel import label_thresholds
 
 
 class Certainty:
-    """One temperature for the logits of all labels; their joint energy."""
+    """Temperature scaling and joint energy of independent sigmoids."""
 
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "TemperatureScaling":
-        """Returns an accumulator of all pictures' logits."""
+        """Creates an accumulator of all logits.
+
+        Args:
+            names: Names of the labels, in the order of the logits.
+            num_pictures: Not used.
+            seed: Not used.
+        """
         del num_pictures, seed
         return TemperatureScaling(names)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the joint energy of [batch, labels] logits, [batch]."""
+        """Computes the joint energy of [batch, labels] logits, [batch]."""
         return certainty.joint_energy(logits)
 
 
@@ -41,7 +47,7 @@ class TemperatureScaling(certainty.CollectedLogits):
         """Starts without pictures.
 
         Args:
-            names: Of the labels, in the order of the logits.
+            names: Names of the labels, in the order of the logits.
         """
         super().__init__(fit_temperature)
         self._names = names
@@ -49,11 +55,18 @@ class TemperatureScaling(certainty.CollectedLogits):
     def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Converts thresholds so that calibration changes no label.
+        """Converts thresholds so that calibration changes no predicted label.
+
+        Args:
+            decision: With `thresholds` by label; 0.5 for those missing.
+            temperature: Divisor of all logits, above 0.
+
+        Returns:
+            A new decision with the converted `thresholds`.
 
         Raises:
-            RunError: There are none, since probabilities that differed are
-                equal in float32 at this temperature.
+            RunError: No threshold exists, because probabilities that
+                differed are equal in float32 at this temperature.
         """
         bounds = label_thresholds.convert_thresholds(
             label_thresholds.read_thresholds(decision, self._names),
@@ -67,17 +80,17 @@ class TemperatureScaling(certainty.CollectedLogits):
 def fit_temperature(
     logits: np.ndarray, targets: np.ndarray
 ) -> temperature_scaling.Calibration:
-    """Fits the temperature of sigmoids with the lowest log loss.
+    """Fits the temperature of sigmoids by binary cross-entropy.
 
     Args:
         logits: [n, labels].
         targets: [n, labels], 1 where a picture carries a label, else 0.
 
     Returns:
-        The temperature, within 0.05..20; 1 where 0.5 separates all labels that
-        are present from all others: there the loss falls without end as the
-        temperature does. The calibration error is over all pairs of picture
-        and label.
+        The temperature, within 0.05..20, with log loss and calibration error
+        (over all pairs of picture and label) before and after. It is 1 where
+        0.5 separates all present labels from all absent ones: there the loss
+        falls without end as the temperature does.
     """
     logits, targets = np.asarray(logits, "float64"), np.asarray(targets) > 0
     # log(1 + exp(-margin / T)) is the binary cross-entropy at temperature T.

@@ -33,10 +33,11 @@ _Score = tuple[str, float | None, float | None]
 
 @dataclasses.dataclass(frozen=True)
 class Exports:
-    """Compared by the labels that are given.
+    """Metadata of a multi-label model's exports; checks of quantized ones.
 
     Attributes:
-        decision: The thresholds, as `Task.decide` returns them.
+        decision: `thresholds` by label, as `Task.decide` returns them;
+            empty: 0.5 for all.
     """
 
     losses: ClassVar[tuple[str, ...]] = ("macro_average_precision", "micro_f1")
@@ -49,7 +50,7 @@ class Exports:
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Exports":
-        """Returns checks of labels given at the decision's thresholds."""
+        """Returns new checks of labels predicted at these thresholds."""
         return Exports(decision)
 
     def load_truth(
@@ -58,7 +59,10 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns uint8 [n, labels], 1 where a picture carries the label."""
+        """Returns true labels, uint8 [n, labels], 1 for those a picture has.
+
+        `shape` is not used.
+        """
         return label_counts.build_matrix(pictures, data.class_names).astype(
             "uint8"
         )
@@ -72,13 +76,21 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> quantization_checks.CheckResult:
-        """Checks the mean difference, changed labels and lost precision.
+        """Compares probabilities, predicted labels and lost precision.
+
+        Args:
+            expected: [n, labels] probabilities of the evaluation.
+            got: [n, labels] probabilities of the quantized export.
+            truth: [n, labels], 1 for true labels; None: unknown.
+            names: Names of the labels.
+            unit: Not used.
 
         Returns:
-            As figures `given_agreement` and `withheld_agreement` (of the
-            pairs of picture and label that are clearly given, or not, the
-            share that stays so) and, where true labels are known,
-            `macro_average_precision`, `micro_f1` and both of the evaluation.
+            Checks with `figures` `given_agreement` and `withheld_agreement`
+            (of the pairs of picture and label clearly above, or below, the
+            threshold, the share that stays on its side) and, with `truth`,
+            `macro_average_precision` and `micro_f1` of the export and, after
+            `evaluation_`, of the evaluation.
         """
         bounds = label_thresholds.read_thresholds(self.decision, names)
         checks = [

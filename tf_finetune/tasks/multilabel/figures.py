@@ -34,10 +34,11 @@ _PER_LABEL = (
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Ranks by mean average precision over the labels, ties by log loss.
+    """Metrics of a multi-label model; ranks by macro average precision.
 
     Attributes:
-        decision: The thresholds, as `choose_thresholds` returns them.
+        decision: `thresholds` by label, as `choose_thresholds` returns
+            them; empty: 0.5 for all.
     """
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -50,21 +51,21 @@ class Figures:
     unbounded: ClassVar[tuple[str, ...]] = ("log_loss",)
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Figures":
-        """Returns figures of labels given at the decision's thresholds."""
+        """Returns new figures of labels predicted at these thresholds."""
         return Figures(decision)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation average precision, ties by validation loss."""
+        """Returns the key (val_average_precision, -val_loss) of an epoch."""
         return (epoch["val_average_precision"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by macro average precision, ties by log loss."""
+        """Returns the key (macro average precision, -log loss)."""
         leading = figures["macro_average_precision"]
         # None where no picture carries a label.
         return (-math.inf if leading is None else leading, -figures["log_loss"])
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats macro average precision and log loss."""
+        """Formats macro average precision and log loss in a few words."""
         leading = figures["macro_average_precision"]
         shown = "undefined" if leading is None else f"{leading:.3f}"
         return f"mAP {shown} (log loss {figures['log_loss']:.3f})"
@@ -72,7 +73,11 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the confidence interval of both results."""
+        """Describes the 95 % intervals of mAP of both results.
+
+        Returns:
+            A clause without a period; empty if one result has no interval.
+        """
         # No interval of the difference is known from two results alone.
         intervals = [
             each["macro_average_precision_interval"]
@@ -84,7 +89,7 @@ class Figures:
         return f"the 95 % intervals of mAP are {mine} and {its}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns macro average precision, its interval and log loss."""
+        """Selects macro average precision, its interval and log loss."""
         # Baselines are printed and compared by these figures alone.
         names = (
             "macro_average_precision",
@@ -96,7 +101,11 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
-        """Returns an accumulator that computes all figures of labels."""
+        """Creates an accumulator of [batch, labels] probabilities.
+
+        The probabilities come in the order of the split; they may stop
+        before its end. `seed` is that of the bootstrap.
+        """
         truth = label_counts.build_matrix(data.split(split), data.class_names)
         bounds = label_thresholds.read_thresholds(
             self.decision, data.class_names
@@ -118,7 +127,11 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baseline that always answers the labels' frequencies."""
+        """Computes the baseline of predicting each label's training share.
+
+        `described` is data.json of the training data, with label counts.
+        Returns `label_shares` → metrics as `summary` returns them.
+        """
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])
         truth = label_counts.build_matrix(data.split(split), data.class_names)
@@ -136,7 +149,7 @@ class Figures:
         return {"label_shares": self.summary(found)}
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Formats every split with its baselines, then the labels."""
+        """Formats evaluation.json as a table of splits, baselines, labels."""
         return result_table.format_result(
             figures,
             key="per_label",
@@ -154,7 +167,14 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws average precision and F1 of each label."""
+        """Draws average precision and F1 of each label as PNG.
+
+        Args:
+            figures: Metrics of the split, with `per_label`.
+            names: Not used.
+            folder: Where labels_SPLIT.png is written.
+            split: Name of the split.
+        """
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import output_plots
 
@@ -164,11 +184,15 @@ class Figures:
 def build_evidence(
     truth: np.ndarray, probabilities: np.ndarray
 ) -> candidate_selection.Evidence:
-    """Returns macro average precision of resampled pictures, and log losses.
+    """Builds per-picture results for the comparison of two models.
 
     Args:
         truth: [n, labels] booleans.
         probabilities: [n, labels].
+
+    Returns:
+        Log losses of pictures, and macro average precision as a function of
+        bootstrap weights.
     """
     return candidate_selection.Evidence(
         figure="mAP",
@@ -185,11 +209,11 @@ def choose_thresholds(
 
     Args:
         data: The pictures.
-        split: The split that was predicted.
-        predictions: [n, labels], of its first n pictures.
+        split: The split that was predicted, usually validation.
+        predictions: [n, labels] probabilities of its first n pictures.
 
     Returns:
-        `thresholds`, by label.
+        `{"thresholds": {label: threshold in 0..1}}`.
     """
     pictures = data.split(split)[: len(predictions)]
     truth = label_counts.build_matrix(pictures, data.class_names)
@@ -197,7 +221,7 @@ def choose_thresholds(
 
 
 def build_data_schema(names: Sequence[str]) -> json_schema.Record:
-    """Returns the schema of the label counts that data.json holds."""
+    """Builds the schema of the label counts in data.json."""
     count = json_schema.Number(0, 10**12, is_whole=True)
     carried = json_schema.Record(dict.fromkeys(names, count))
     total = json_schema.Record({"train": count})
@@ -211,11 +235,13 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
 
 
 def format_labels(split: str, result: Mapping[str, Any]) -> str:
-    """Formats the table of labels; of many the extremes by average precision.
+    """Formats a table of average precision and F1 of each label.
+
+    Of more than 20 labels, only the worst and best are listed.
 
     Args:
-        split: Its name, for the heading.
-        result: The figures of the split.
+        split: Name of the split, for the heading.
+        result: Metrics of the split, with `per_label` and the averages.
     """
     heading = "".join(f"{title:>{width}}" for title, width, _ in _PER_LABEL)
     title = terminal_escapes.pad_name(f"{split}, by label", _NAME_WIDTH)

@@ -35,18 +35,21 @@ _QUOTED_ITEM = re.compile(rf"\s*[uU]?({_QUOTED})\s*(,|(?=['\"]|$))", re.DOTALL)
 
 
 def parse_cell(cell: str, where: str, separator: str) -> tuple[str, ...]:
-    r"""Parses the labels in a cell; returns them sorted.
+    r"""Parses the labels in a table cell.
 
     Args:
         cell: Its text; spaces around labels do not count. Empty: no label. In
             `a|b`, `\|` stands for a `|` within a label and `\\` for a
             backslash.
         where: Names the cell in messages.
-        separator: A key of `CHARACTERS`, "list" or "none".
+        separator: A key of `CHARACTERS`, "list" or "none" (one label a cell).
+
+    Returns:
+        The labels, sorted; empty for an empty cell.
 
     Raises:
-        DataError: A label is empty or stands there twice, or the cell is no
-            list where lists are read.
+        DataError: A label is empty or occurs twice, or the cell is not a list
+            although `separator` is "list".
     """
     if not cell.strip():
         return ()
@@ -70,7 +73,16 @@ def parse_cell(cell: str, where: str, separator: str) -> tuple[str, ...]:
 
 
 def split_cell(cell: str, separator: str) -> list[str] | None:
-    """Splits a cell at a separator; None for "list" if it is not a list."""
+    """Splits the text of a cell into pieces.
+
+    Args:
+        cell: Its text.
+        separator: A key of `CHARACTERS`, "list" or "none" (no split).
+
+    Returns:
+        Pieces without spaces around them, possibly empty strings; None if
+        `separator` is "list" and the cell is not a list.
+    """
     if separator == "list":
         return _parse_list(cell.strip())
     if separator == "bar":
@@ -86,12 +98,17 @@ def split_cell(cell: str, separator: str) -> list[str] | None:
 
 
 def has_several_labels(cell: str, separator: str) -> bool:
-    """Returns whether a separator splits a cell into several pieces."""
+    """Returns whether a separator splits a cell into several pieces.
+
+    Args:
+        cell: Text of the cell.
+        separator: A key of `CHARACTERS`, "list" or "none".
+    """
     return len(split_cell(cell, separator) or ()) > 1
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """Joins labels as `a|b|c`, the form that this module parses back."""
+    """Joins labels as `a|b|c`, which `parse_cell` reads with "bar"."""
     return SEPARATOR.join(escape_label(each) for each in labels)
 
 

@@ -16,14 +16,23 @@ _LISTED = 20
 
 
 def count_split(described: Mapping[str, Any], split: str) -> int:
-    """Returns the number of pictures of a split that was described."""
+    """Returns the number of pictures of a split.
+
+    Args:
+        described: Contents of data.json, see `describe_labels`.
+        split: Name of the split.
+    """
     return described["with_labels"][split] + described["without_labels"][split]
 
 
 def count_labels(
     pictures: Iterable[examples.Picture],
 ) -> dict[str, collections.Counter]:
-    """Counts the pictures of each split that carry each label."""
+    """Counts the pictures of each split that carry each label.
+
+    Returns:
+        Split → label → number of pictures; splits without pictures are absent.
+    """
     counts: dict[str, collections.Counter] = {}
     for picture in pictures:
         counts.setdefault(picture.split, collections.Counter()).update(
@@ -33,12 +42,12 @@ def count_labels(
 
 
 def describe_labels(data: examples.ImageData) -> dict[str, Any]:
-    """Describes the labels of a data set: pictures by split and label.
+    """Describes the labels of a data set for data.json.
 
     Returns:
-        `labels` (pictures by split and label), `with_labels` and
-        `without_labels` (pictures by split) and `labels_per_picture` (the
-        mean by split).
+        `labels` (split → label → pictures), `with_labels` and
+        `without_labels` (split → pictures) and `labels_per_picture` (split →
+        mean).
     """
     counts = count_labels(data.pictures)
     # A picture adds to each of its labels, so these may exceed the pictures.
@@ -58,7 +67,12 @@ def describe_labels(data: examples.ImageData) -> dict[str, Any]:
 def build_matrix(
     pictures: Sequence[examples.Picture], names: Sequence[str]
 ) -> np.ndarray:
-    """Encodes labels as float32 [n, labels], 1 where a picture carries one."""
+    """Encodes labels as float32 [n, labels], 1 where a picture carries one.
+
+    Args:
+        pictures: n pictures, whose labels are all among `names`.
+        names: Names of the labels, in the order of the columns.
+    """
     index = {name: place for place, name in enumerate(names)}
     found = np.zeros([len(pictures), len(names)], "float32")
     for row, picture in zip(found, pictures, strict=True):
@@ -67,11 +81,11 @@ def build_matrix(
 
 
 def check_labels(pictures: Sequence[examples.Picture]) -> None:
-    """Checks that pictures carry labels that can be trained.
+    """Checks that pictures carry labels that can be learned.
 
     Raises:
-        DataError: No picture carries a label, or the labels are a column of
-            zeros and ones.
+        DataError: No picture carries a label, or all labels are marks such
+            as 0 and 1.
     """
     present = {name for each in pictures for name in each.label}
     if not present:
@@ -91,7 +105,11 @@ def check_labels(pictures: Sequence[examples.Picture]) -> None:
 
 
 def warn_of_unusable_labels(pictures: Sequence[examples.Picture]) -> None:
-    """Warns of labels that cannot be trained or cannot be evaluated."""
+    """Logs a warning about labels that cannot be learned or evaluated.
+
+    Those are labels that no training picture or every one carries, and labels
+    that no picture of another split carries.
+    """
     counts = count_labels(pictures)
     total = sum(each.split == "train" for each in pictures)
     every = sorted({name for count in counts.values() for name in count})
@@ -117,7 +135,13 @@ def warn_of_unusable_labels(pictures: Sequence[examples.Picture]) -> None:
 
 
 def warn_of_labels(one: str, many: str, labels: Sequence[str]) -> None:
-    """Logs a sentence about some labels, if there are any."""
+    """Logs a warning that lists labels; nothing if there are none.
+
+    Args:
+        one: Sentence for a single label, with `%s` in its place.
+        many: Sentence for several labels, likewise.
+        labels: Names; at most twenty are listed.
+    """
     if not labels:
         return
     shown = ", ".join(map(repr, labels[:_LISTED]))

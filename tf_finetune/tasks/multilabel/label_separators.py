@@ -65,19 +65,22 @@ class _SeparatorEvidence:
 def find_separator(
     texts: Sequence[str], where: str, *, known: Sequence[str] = ()
 ) -> str:
-    """Returns the separator of a column, and logs it unless it is the bar.
+    """Finds the separator of labels in a column; logs it unless it is the bar.
 
     Args:
-        texts: Its cells.
+        texts: Cells of the column; empty ones are ignored.
         where: Names the column in messages.
         known: Labels of a finished run; a separator that makes only these is
-            right.
+            taken.
 
     Returns:
-        A key of `CHARACTERS` or "list"; "bar" where nothing separates.
+        A key of `label_cells.CHARACTERS` or "list"; "bar" where no character
+        separates labels.
 
     Raises:
-        DataError: Several are possible.
+        DataError: Several separators are possible, only some cells are lists,
+            a cell is an object {…}, or a word such as "and" would become a
+            label.
     """
     # In order of certainty: the documented bar, lists, the labels of a run,
     # then evidence from the column itself.

@@ -37,15 +37,15 @@ _ROUNDING = 1e-6
 def make_decision(
     targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Chooses the thresholds and returns them ready for JSON.
+    """Chooses the threshold of each label and returns them ready for JSON.
 
     Args:
         targets: [n, labels] of 0 and 1, of the validation split.
         probabilities: [n, labels] in 0..1.
-        names: In the order of the columns.
+        names: Names of the labels, in the order of the columns.
 
     Returns:
-        `thresholds`, by label.
+        `{"thresholds": {label: threshold in 0..1}}`.
     """
     found = choose_thresholds(targets, probabilities)
     return {"thresholds": dict(zip(names, found.tolist(), strict=True))}
@@ -54,7 +54,12 @@ def make_decision(
 def read_thresholds(
     decided: Mapping[str, Any], names: Sequence[str]
 ) -> np.ndarray:
-    """Returns the threshold of each label, [labels]; 0.5 if none is decided."""
+    """Returns the threshold of each label as an array [labels].
+
+    Args:
+        decided: With `thresholds` by label; 0.5 for labels it lacks.
+        names: Names of the labels, in the order of the result.
+    """
     known = decided.get("thresholds", {})
     return np.array([known.get(name, DEFAULT) for name in names])
 
@@ -62,11 +67,14 @@ def read_thresholds(
 def choose_thresholds(
     targets: np.ndarray, probabilities: np.ndarray
 ) -> np.ndarray:
-    """Chooses the threshold of each label, [labels] float32 values in 0..1.
+    """Chooses the threshold of each label by expected F1.
 
     Args:
         targets: [n, labels] of 0 and 1.
         probabilities: [n, labels] in 0..1.
+
+    Returns:
+        float32 [labels] in 0..1; 0.5 where all or no pictures carry a label.
     """
     pairs = zip(np.transpose(targets) > 0.5, probabilities.T, strict=True)
     return np.array([_choose_threshold(*each) for each in pairs], "float32")
@@ -82,15 +90,16 @@ def convert_thresholds(
     kept apart from the probabilities of these pictures.
 
     Args:
-        bounds: [labels] in 0..1.
-        logits: [n, labels] of pictures whose labels must stay.
-        temperature: Above 0.
+        bounds: [labels] thresholds in 0..1.
+        logits: [n, labels] of pictures whose predicted labels must not change.
+        temperature: Divisor of the logits, above 0.
 
     Returns:
-        [labels] float32.
+        float32 [labels], a new array.
 
     Raises:
-        RunError: Probabilities that differed are equal in float32.
+        RunError: Probabilities on both sides of a threshold become equal in
+            float32.
     """
     bounds = np.asarray(bounds, "float32")
     logits = np.asarray(logits, "float32")

@@ -18,10 +18,13 @@ _DIVISIBLE = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labels(label_protocol.NamedLabels):
-    """One CSV column of labels such as `a|b|c`, or several of 0 and 1.
+    """Labels of which a picture carries none, one or several.
+
+    They come from one CSV column such as `a|b|c`, or from one column of 0 and 1
+    per label.
 
     Attributes:
-        separator: What stands between labels, as `--label_separator` has it.
+        separator: Character between labels, a value of `--label_separator`.
     """
 
     separator: str = "auto"
@@ -35,7 +38,10 @@ class Labels(label_protocol.NamedLabels):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns labels with the separator that the options name."""
+        """Returns labels with the separator that the options name.
+
+        "auto" returns these labels unchanged; `cache_dir` is not used.
+        """
         word = data_options.SEPARATORS[options.label_separator]
         return (
             self
@@ -50,6 +56,9 @@ class Labels(label_protocol.NamedLabels):
         options: data_options.DataOptions,
     ) -> "Labels":
         """Returns labels with the separator found in a whole table.
+
+        The same labels are returned if the separator is known or each label
+        has a column. Logs a warning about rows with a missing label.
 
         Raises:
             DataError: Several separators are possible.
@@ -83,15 +92,15 @@ class Labels(label_protocol.NamedLabels):
             cells: Text by column.
             where: Names the row in messages.
             files: Not used; labels are no files.
-            options: Which columns. One column holds all labels, and an empty
-                cell means none of them; of several columns each is a label
-                and holds a mark such as 1 or 0.
+            options: The label columns. A single one holds all labels, and an
+                empty cell means none of them; of several columns each is a
+                label and holds a mark such as 1 or 0.
 
         Returns:
-            The labels, sorted; None if the cell is marked as missing.
+            The labels, sorted; None if the word of the cell means "missing".
 
         Raises:
-            DataError: A cell cannot be read so.
+            DataError: A cell cannot be parsed.
         """
         columns = options.label_column
         if len(columns) > 1:
@@ -114,20 +123,23 @@ class Labels(label_protocol.NamedLabels):
         )
 
     def list_names(self, label: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns the labels themselves."""
+        """Returns the label, a tuple of names, itself."""
         return label
 
     def respell(
         self, label: tuple[str, ...], spelled: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """Returns the labels as they are spelled, sorted."""
+        """Replaces names by those in `spelled`; sorted, without duplicates."""
         # A set: two spellings of a label may become one.
         return tuple(sorted({spelled.get(name, name) for name in label}))
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Merges labels that are equal numbers, unless columns name them."""
+        """Merges labels that are equal numbers, such as 1 and 1.0.
+
+        Labels that are columns of their own stay as they are.
+        """
         if len(options.label_column) > 1:
             return listing
         return super().merge_spellings(listing, options)
@@ -137,8 +149,8 @@ class Labels(label_protocol.NamedLabels):
     ) -> tuple[str, ...]:
         """Returns every label that a picture carries, in output order.
 
-        Columns of which no picture carries the label are left out, with a
-        warning: they can be neither trained nor evaluated.
+        Columns that are set for no picture are left out, with a warning:
+        they can be neither trained nor evaluated.
         """
         present = {name for each in listing.examples for name in each.label}
         columns = options.label_column if len(options.label_column) > 1 else ()
@@ -154,10 +166,11 @@ class Labels(label_protocol.NamedLabels):
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Stratifies by label, so that every split gets its share of each.
+        """Copies pictures with their labels as strata; drops none.
 
-        Labels with too few different pictures for three splits are no strata;
-        pictures without any label make up a stratum of their own.
+        Every split then gets its share of each label. Labels with too few
+        different pictures for three splits are no strata; pictures without
+        such labels make up a stratum of their own.
         """
         # By content: copies of a picture always lie in one split.
         contents = collections.defaultdict(set)
@@ -180,11 +193,11 @@ class Labels(label_protocol.NamedLabels):
         ), ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that pictures carry labels that can be trained.
+        """Checks that pictures carry labels that can be learned.
 
         Raises:
-            DataError: No picture carries a label, or the labels are a column
-                of zeros and ones.
+            DataError: No picture carries a label, or all labels are marks
+                such as 0 and 1.
         """
         counts_of.check_labels(pictures)
 
@@ -193,18 +206,18 @@ class Labels(label_protocol.NamedLabels):
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Does nothing; a later check warns of labels that a split lacks."""
+        """Does nothing; `check_divided` warns about labels a split lacks."""
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Warns of labels that cannot be trained or cannot be evaluated."""
+        """Logs a warning about labels that cannot be learned or evaluated."""
         counts_of.warn_of_unusable_labels(pictures)
 
     def text(self, label: tuple[str, ...]) -> str:
-        """Returns the labels as a cell of a CSV file, `a|b|c`."""
+        """Formats the labels as a CSV cell, `a|b|c`."""
         return label_cells.join_labels(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Describes the labels of a data set: pictures by split and label."""
+        """Describes the labels for data.json; see `describe_labels`."""
         return counts_of.describe_labels(data)
 
 

@@ -25,7 +25,7 @@ _GAMMA_ABSENT, _MARGIN = 4.0, 0.05
 
 
 class MultilabelLoss(keras.losses.Loss):
-    """A loss of logits against 0 and 1, the mean over the labels.
+    """Loss of logits against targets 0 and 1, the mean over the labels.
 
     Soft targets (label smoothing, MixUp, pseudo-labels) mix the loss of 1 and
     the loss of 0, and the weights with them.
@@ -38,25 +38,31 @@ class MultilabelLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: np.ndarray | Sequence | None = None,
     ) -> None:
-        """Chooses the loss.
+        """Chooses the loss function.
 
         Args:
             name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal
                 Loss for Dense Object Detection", equation 4, gamma 2, no
                 alpha); "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For
                 Multi-Label Classification", equations 4 to 7, gamma 0 for
-                labels that are there, 4 for those that are not, margin 0.05).
-            label_smoothing: Szegedy et al. 2016, section 7, of two classes:
-                1 becomes 1 - s/2 and 0 becomes s/2.
-            class_weights: [2, labels], as
-                `class_weights.weigh_labels` returns them.
+                present labels, 4 for absent ones, margin 0.05).
+            label_smoothing: Share s in 0..1 (Szegedy et al. 2016, section 7,
+                of two classes): 1 becomes 1 - s/2 and 0 becomes s/2.
+            class_weights: [2, labels], weights of absent, then of present
+                labels, as `class_weights.weigh_labels` returns them; None:
+                equal weights.
         """
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each example, [batch]."""
+        """Computes the loss of each example, float32 [batch].
+
+        Args:
+            y_true: [batch, labels] targets in 0..1.
+            y_pred: [batch, labels] logits.
+        """
         targets = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
         smooth = self._label_smoothing
@@ -95,10 +101,11 @@ class MultilabelLoss(keras.losses.Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Network(probability_network.ProbabilityNetwork):
-    """One sigmoid per label.
+    """Output layers, loss and metrics of multi-label classification.
 
     Attributes:
-        decision: The thresholds, as `Task.decide` returns them.
+        decision: `thresholds` by label, as `Task.decide` returns them;
+            empty: 0.5 for all.
     """
 
     # One logistic regression a label: the binary losses are independent.
@@ -109,7 +116,7 @@ class Network(probability_network.ProbabilityNetwork):
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Network":
-        """Returns the network that serves labels at the thresholds."""
+        """Returns a new network that serves labels at these thresholds."""
         return Network(decision)
 
     def targets(
@@ -120,7 +127,10 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns float32 [n, labels], 1 where a picture carries a label."""
+        """Returns float32 [n, labels], 1 where a picture carries a label.
+
+        `config` and `image_size` are not used.
+        """
         return target_rows.ArrayTargets(
             label_counts.build_matrix(data.split(split), data.class_names)
         )
@@ -128,7 +138,10 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder rows in which every other label is present."""
+        """Returns placeholder targets [count, labels], alternately 0 and 1.
+
+        `image_size` is not used.
+        """
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
         return target_rows.ArrayTargets(places % 2)
 
@@ -138,7 +151,14 @@ class Network(probability_network.ProbabilityNetwork):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> MultilabelLoss:
-        """Builds the loss that `--loss` names."""
+        """Builds the loss that `--loss` names.
+
+        Args:
+            options: Name of the loss, label smoothing and class weights.
+            names: Names of the labels.
+            described: data.json with the label counts that class weights
+                are computed from; None: equal weights.
+        """
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
@@ -154,7 +174,7 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds average precision, the mean over the labels."""
+        """Builds a list of one Keras metric, mean average precision."""
         # Approximate: Keras counts at 200 thresholds. Evaluation is exact.
         return [
             keras.metrics.AUC(
@@ -170,12 +190,18 @@ class Network(probability_network.ProbabilityNetwork):
     def serve(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns the labels that are given, all probabilities, the likeliest.
+        """Builds the outputs of an exported model.
 
-        `labels` string [batch], those that reach their thresholds as `a|b`,
-        in the model's order; `given` bool [batch, labels], which these are;
-        `probabilities` float32 [batch, labels]; `top_k_labels` string and
-        `top_k_probabilities` float32 [batch, k], best first.
+        Args:
+            predictions: float32 [batch, labels] probabilities.
+            names: Names of the labels.
+
+        Returns:
+            `labels` string [batch], those that reach their thresholds as
+            `a|b`, in the model's order; `given` bool [batch, labels], which
+            these are; `probabilities` float32 [batch, labels];
+            `top_k_labels` string and `top_k_probabilities` float32
+            [batch, k], k at most 5, best first.
         """
         # float32 as the predictions, or one at its threshold could differ.
         bounds = label_thresholds.read_thresholds(self.decision, names).astype(

@@ -14,13 +14,13 @@ from tf_finetune.tasks import answer_table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The answer for one file.
+    """Prediction for one picture file: its target values, or an error.
 
     Attributes:
         path: The file.
-        values: By name of the target, in the user's units; empty if there is
-            an error.
-        error: Why there is no answer; empty if there is one.
+        values: Target name → value in the user's units; empty if there is an
+            error.
+        error: Why there is no prediction; empty if there is one.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Prediction:
 
 
 class Answers(answer_table.AnswerTable):
-    """The targets of each picture; the columns are named after them."""
+    """Table of the target values of each picture, one column per target."""
 
     row_type = Prediction
     columns = ()
@@ -42,7 +42,14 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Prediction:
-        """Returns the values of a picture; `top_k` is ignored."""
+        """Builds the table row of one picture.
+
+        Args:
+            path: The picture file.
+            prediction: [targets] in the user's units.
+            names: Names of the targets, in the order of `prediction`.
+            top_k: Not used.
+        """
         del top_k
         values = dict(zip(names, map(float, prediction), strict=True))
         return Prediction(path=path, values=values)
@@ -55,7 +62,7 @@ class Answers(answer_table.AnswerTable):
         )
 
     def format_cells(self, row: Prediction) -> list[float | str]:
-        """Returns the values as numbers; nine digits tell every float32."""
+        """Returns the values alone, as numbers with a float32's nine digits."""
         return [float(f"{value:.9g}") for value in row.values.values()]
 
     def write(
@@ -64,11 +71,11 @@ class Answers(answer_table.AnswerTable):
         rows: Sequence[Prediction],
         truths: Sequence[Sequence[float]] | None = None,
     ) -> None:
-        """Writes `path`, a column for each target, and `error` as CSV.
+        """Writes `path`, a column per target and `error` as CSV, atomically.
 
-        Paths keep their line breaks (quoted) and bytes that are no UTF-8;
-        `read_table` gives them back as they were. Where the true values are
-        known, they follow as `true NAME`.
+        Paths keep their line breaks (quoted) and bytes that are not UTF-8;
+        `read_table` restores them. True values (`truths`, a row each), if
+        any, are the last columns, called `true NAME`.
         """
         # Rows of failed files have no values; any other one has all targets.
         names = next((list(row.values) for row in rows if row.values), [])
@@ -89,7 +96,7 @@ class Answers(answer_table.AnswerTable):
         files.write_text(pathlib.Path(path), text.getvalue())
 
     def summarize(self, rows: Sequence[Prediction]) -> str:
-        """Summarizes the range of each target and the number of errors."""
+        """Formats range and median of each target, and counts failed files."""
         good = [row for row in rows if row.values]
         lines = [f"{len(rows)} rows, {len(good)} predicted:"]
         for name in good[0].values if good else ():

@@ -26,7 +26,7 @@ _FEWEST = 20
 
 
 class Exports:
-    """Compared by the order of pictures by predicted value."""
+    """Metadata of a regression's exports, and checks of quantized ones."""
 
     losses = ("r2",)
     output = "values"
@@ -41,7 +41,7 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns the true values, float64 [n, targets]."""
+        """Returns the true values, float64 [n, targets]; ignores `shape`."""
         return labels.stack_targets(pictures)
 
     def judge(
@@ -53,14 +53,22 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> quantization_checks.CheckResult:
-        """Checks the mean difference, changed order and lost R² of each target.
+        """Compares values, order of pictures and R² of each target.
+
+        Args:
+            expected: [n, targets] values of the evaluation.
+            got: [n, targets] values of the quantized export.
+            truth: [n, targets] true values; None: R² is not checked.
+            names: Names of the targets.
+            unit: Divisor of differences, such as the range of a target; one
+                number or [targets].
 
         Returns:
-            As figures `per_target`, by name: `mean_abs_difference` (a share
-            of `unit`), `order_agreement` (of the pairs of pictures that the
-            evaluation sets apart by more than a fifth of `unit`, the share
-            that keeps its order; there are `pairs_apart`) and, where the true
-            values of twenty pictures are known, `r2` and `evaluation_r2`.
+            Checks with `figures` `per_target`, by name: `mean_abs_difference`
+            (a share of `unit`), `pairs_apart` (number of pairs of pictures
+            that the evaluation sets apart by more than a fifth of `unit`),
+            `order_agreement` (share of these pairs that keeps its order) and,
+            from twenty true values on, `r2` and `evaluation_r2`.
         """
         units = np.broadcast_to(unit, len(names))
         known = truth is not None and len(truth) >= _FEWEST

@@ -25,11 +25,11 @@ _BASELINE_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Ranks by R², that of the logarithm where the model predicts it.
+    """Metrics of a regression; ranks by R², or R² of the logarithm.
 
     Attributes:
         logged: For each target, whether its logarithm is the training target;
-            empty: of none.
+            empty: none. The logarithm ranks if all targets are logged.
     """
 
     logged: tuple[bool, ...] = ()
@@ -39,11 +39,11 @@ class Figures:
     unbounded = lower_is_better
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation loss, on transformed targets."""
+        """Returns the key (-val_loss,) of an epoch's logs."""
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by the figure that `judged_by` names, else by R².
+        """Returns the sort key of a result: R², or the figure in `judged_by`.
 
         First to four digits, so that differences by rounding decide only
         between results that are otherwise equal.
@@ -54,7 +54,7 @@ class Figures:
         return (round(value, 4), value)
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats R² and the mean absolute error."""
+        """Formats R² and the mean absolute error in a few words."""
         found = [
             f"{_name_r2(figures)} {_format_r2(figures[_find_r2_key(figures)])}"
         ]
@@ -65,7 +65,7 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the confidence interval of R²."""
+        """Describes the 95 % interval of R² of `figures`; empty if unknown."""
         interval = figures.get(f"{_find_r2_key(figures)}_interval")
         if interval is None:
             return ""
@@ -73,7 +73,7 @@ class Figures:
         return f"its 95 % interval is {low:.4f} to {high:.4f}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the figures of all targets together."""
+        """Selects the metrics over all targets, and `judged_by`."""
         found = regression_metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]
@@ -82,7 +82,10 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
-        """Returns an accumulator that computes the figures of every target."""
+        """Creates an accumulator of [batch, targets] values of a split.
+
+        They may stop before its end. `seed` is that of the bootstrap.
+        """
         targets = labels.stack_targets(data.split(split))
         return evaluators.CollectedPredictions(
             lambda predictions: self.compute_figures(
@@ -97,7 +100,7 @@ class Figures:
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
     ) -> candidate_selection.Evidence:
-        """Returns per-example results to compare two models by."""
+        """Builds per-picture results from [n, targets], for a comparison."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
         return regression_metrics.build_evidence(
@@ -114,7 +117,11 @@ class Figures:
         *,
         seed: int,
     ) -> dict[str, Any]:
-        """Computes the figures, and `points` of some examples for `draw`."""
+        """Computes all metrics of [n, targets] values, for evaluation.json.
+
+        Beside `regression_metrics.compute_metrics`: `judged_by`, the figure
+        that ranks, and `points`, some examples for `draw`.
+        """
         found = regression_metrics.compute_metrics(
             targets, predictions, names=names, seed=seed
         )
@@ -133,7 +140,7 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baselines that always answer training mean or median."""
+        """Computes the baselines of predicting training mean or median."""
         targets = labels.stack_targets(data.split(split))
         return self.compute_constant_baselines(
             described, targets, data.class_names
@@ -145,7 +152,7 @@ class Figures:
         targets: np.ndarray,
         names: Sequence[str],
     ) -> dict[str, Any]:
-        """Computes the baselines for an array of targets, [n, targets]."""
+        """Computes `training_mean` and `training_median` for [n, targets]."""
         training = described["targets"]["train"]
         return {
             f"training_{which}": regression_metrics.compute_constant_baseline(
@@ -158,7 +165,7 @@ class Figures:
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Formats every split with its baselines, then single targets."""
+        """Formats evaluation.json as a table of splits, baselines, targets."""
         return result_table.format_result(
             figures,
             key="per_target",
@@ -176,7 +183,7 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws predicted against true values."""
+        """Draws predicted against true values to `folder`/scatter_SPLIT.png."""
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import output_plots
 
@@ -189,7 +196,7 @@ class Figures:
 
 
 def restore_figures(evaluation: Mapping[str, Any]) -> Figures:
-    """Returns figures that rank by the same R² as a finished run.
+    """Restores figures that rank by the same R² as a finished run.
 
     Args:
         evaluation: Contents of its evaluation.json.
@@ -202,7 +209,7 @@ def restore_figures(evaluation: Mapping[str, Any]) -> Figures:
 
 
 def build_data_schema(names: Sequence[str]) -> json_schema.Record:
-    """Returns the schema of the target statistics that data.json holds."""
+    """Builds the schema of the target statistics in data.json."""
     middle = {"mean": json_schema.Number(), "median": json_schema.Number()}
     targets = json_schema.Record(
         dict.fromkeys(names, json_schema.Record(middle))

@@ -18,7 +18,7 @@ _LEAST_UNITS = 5
 
 
 class Targets(label_protocol.Labels):
-    """Labels that are numbers, from one column each."""
+    """Labels that are one or more numbers, each from its own column."""
 
     sources = ("csv",)
     are_columns = True
@@ -26,7 +26,7 @@ class Targets(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns of the targets."""
+        """Returns the columns of the targets, under "label_column"."""
         return {"label_column": options.label_column}
 
     def read_row(
@@ -36,10 +36,11 @@ class Targets(label_protocol.Labels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> tuple[float, ...]:
-        """Parses the targets of a row.
+        """Parses the numbers of a row, in the order of the label columns.
 
         Raises:
-            DataError: One of them is not a finite number, or too large.
+            DataError: One of them is not a finite number, or too large for
+                float32.
         """
         return tuple(
             float32_range.parse_number(
@@ -51,16 +52,16 @@ class Targets(label_protocol.Labels):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the columns of the targets."""
+        """Returns the columns of the targets, which name the outputs."""
         return options.label_column
 
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Stratifies by quantile of the first target.
+        """Copies pictures with a quantile bin as stratum; drops none.
 
-        The strata are of equal size, ten at most, and fewer where there are
-        few pictures.
+        The strata are bins of the first target, of equal size, ten at most,
+        and fewer where there are few pictures.
         """
         if not pictures:
             return tuple(pictures), ()
@@ -76,7 +77,7 @@ class Targets(label_protocol.Labels):
         ), ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that there are two pictures and that targets differ.
+        """Checks that there are two pictures and that every target varies.
 
         Raises:
             DataError: There is a single picture, or a target is constant.
@@ -89,7 +90,11 @@ class Targets(label_protocol.Labels):
         _check_varies(pictures, "all pictures have the same value")
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that the training targets differ, also in float32."""
+        """Checks that the training targets differ, also in float32.
+
+        Raises:
+            DataError: A target is constant, or float32 loses its digits.
+        """
         training = [each for each in pictures if each.split == "train"]
         _check_varies(training, "all training pictures have the same value")
         # Again: the range of the training split may be narrower than of all.
@@ -101,11 +106,14 @@ class Targets(label_protocol.Labels):
             )
 
     def text(self, label: tuple[float, ...]) -> str:
-        """Returns the numbers with all digits."""
+        """Formats the numbers with all digits, separated by commas."""
         return ", ".join(map(repr, label))
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Describes the targets: statistics by split and name."""
+        """Returns `{"targets": {split: {target: statistics}}}`.
+
+        Statistics are `count`, `min`, `median`, `max`, `mean`, `deviation`.
+        """
         return {"targets": {s: _describe_split(data, s) for s in data.splits}}
 
 
@@ -113,7 +121,7 @@ LABELS = Targets()
 
 
 def stack_targets(pictures: Sequence[examples.Picture]) -> np.ndarray:
-    """Returns the targets of pictures, float64 [n, targets]."""
+    """Stacks the targets of n pictures, float64 [n, targets]."""
     return np.array([picture.label for picture in pictures], "float64")
 
 
@@ -163,14 +171,16 @@ def check_listed(
 ) -> None:
     """Checks that float32 can distinguish the targets.
 
+    Logs a warning about targets that lie close together.
+
     Args:
-        config: Of the run.
+        config: The target range and transform are read.
         pictures: All listed pictures.
-        names: Of the targets.
+        names: Names of the targets.
 
     Raises:
-        DataError: The targets lie too close together for float32, or
-            --target_range too far from them.
+        DataError: The targets lie too close together for float32 or for the
+            logarithm, or --target_range lies too far from them.
     """
     targets = stack_targets(pictures)
     for name, values in zip(names, targets.T, strict=True):

@@ -20,10 +20,10 @@ _LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class RegressionLoss(keras.losses.Loss):
-    """A loss of standardized predictions against standardized targets."""
+    """Loss of standardized predictions against standardized targets."""
 
     def __init__(self, name: str) -> None:
-        """Chooses the loss.
+        """Chooses the loss function.
 
         Args:
             name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber
@@ -35,7 +35,12 @@ class RegressionLoss(keras.losses.Loss):
         self._function = getattr(keras.losses, name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each example, [batch], mean over targets."""
+        """Computes the loss of each example, [batch], mean over targets.
+
+        Args:
+            y_true: [batch, targets], standardized.
+            y_pred: [batch, targets] logits.
+        """
         return self._function(
             keras.ops.cast(y_true, "float32"),
             keras.ops.cast(y_pred, "float32"),
@@ -43,7 +48,7 @@ class RegressionLoss(keras.losses.Loss):
 
 
 class Network:
-    """One number per target, standardized up to the output layers."""
+    """Output layers, loss and metrics of regression, one logit a target."""
 
     # Squared error with L2 has a closed form.
     solver = "ridge"
@@ -57,17 +62,17 @@ class Network:
         """Stores the target transform.
 
         Args:
-            transform: None: the training data is not known yet, and logits
-                are taken for the targets.
+            transform: Fitted on the training data; None: predictions are the
+                logits, unchanged.
         """
         self.transform = transform
 
     def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns one logit a target."""
+        """Returns the number of targets: one logit each."""
         return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the inverse target transform; [batch, targets], float32."""
+        """Adds the inverse target transform; float32 [batch, targets]."""
         return add_output_layers(logits, self.transform)
 
     def find_logits(self, model: keras.Model) -> keras.KerasTensor:
@@ -85,7 +90,7 @@ class Network:
         )
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the predictions in the user's units, float32."""
+        """Converts logits [n, targets] to float32 in the user's units."""
         if self.transform is None:
             return np.asarray(logits, "float32")
         return self.transform.restore_units(logits)
@@ -98,7 +103,10 @@ class Network:
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns standardized targets, float32 [n, targets]."""
+        """Returns the standardized targets of a split, float32 [n, targets].
+
+        Without a transform they are in the user's units.
+        """
         values = labels.stack_targets(data.split(split))
         if self.transform is not None:
             values = self.transform.forward(values)
@@ -107,7 +115,7 @@ class Network:
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder targets, zeros."""
+        """Returns placeholder targets, zeros [count, targets]."""
         return target_rows.ArrayTargets(np.zeros([count, len(names)]))
 
     def loss(
@@ -116,7 +124,7 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> RegressionLoss:
-        """Builds the loss that `--loss` names."""
+        """Builds the loss that `options.loss` names; the rest is not used."""
         name = _LOSS if options.loss == "auto" else options.loss
         return RegressionLoss(name)
 
@@ -133,7 +141,7 @@ class Network:
     def classify(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns `outputs`, [batch, 1], where there is one target."""
+        """Returns `outputs` [batch, 1] of one target; empty for several."""
         return {"outputs": predictions} if len(names) == 1 else {}
 
 
@@ -143,7 +151,7 @@ NETWORK = Network()
 def add_output_layers(
     logits: keras.KerasTensor, transform: target_transforms.Transform | None
 ) -> keras.KerasTensor:
-    """Adds plain layers from standardized targets to the user's units.
+    """Adds layers that convert standardized logits to the user's units.
 
     Where the model predicts the logarithm of some targets only, both branches
     are computed and added: exp(z · m) · m + z · (1 - m) with m = 1 for
@@ -151,7 +159,11 @@ def add_output_layers(
 
     Args:
         logits: [batch, targets].
-        transform: None: the logits are in the user's units.
+        transform: Fitted on the training data; None: the logits are in the
+            user's units, and stay as they are.
+
+    Returns:
+        float32 [batch, targets], within the bounds of the transform.
     """
     if transform is None:
         return _add_rescaling(logits, 1.0, 0.0, _FIRST_LAYER)
@@ -227,11 +239,16 @@ def fit_task(
     data: examples.ImageData,
     config: train_config.TrainConfig,
 ) -> task_contract.Task:
-    """Fits the target transform and returns a task that applies it.
+    """Fits the target transform and returns a new task that applies it.
+
+    Args:
+        task: The regression task.
+        data: The transform is fitted on its training split.
+        config: The target range and transform are read.
 
     Raises:
         DataError: A target lies outside of --target_range, or has no
-            logarithm where --target_transform=log asks for it.
+            logarithm although --target_transform=log asks for it.
     """
     # Clipping to the range is part of the model, after the inverse transform.
     bounds, kind = config.model.target_range, config.training.target_transform

@@ -23,10 +23,10 @@ class Transform:
 
     Attributes:
         logged: For each target, whether its logarithm is standardized.
-        mean: Of the training targets, logged ones after their logarithm.
-        deviation: The same; above 0.
-        low: Lower bound of predictions; -inf: none.
-        high: Upper bound of predictions; inf: none.
+        mean: Mean of each training target, of logged ones after the logarithm.
+        deviation: Standard deviation, likewise; above 0.
+        low: Lower bound of predictions in the user's units; -inf: none.
+        high: Upper bound of predictions in the user's units; inf: none.
     """
 
     logged: tuple[bool, ...]
@@ -36,10 +36,13 @@ class Transform:
     high: float = np.inf
 
     def forward(self, targets: np.ndarray) -> np.ndarray:
-        """Standardizes targets: float32, mean 0 and deviation 1 in training.
+        """Standardizes targets by mean and deviation of the training split.
 
         Args:
             targets: [n, targets] in the user's units; logged ones above 0.
+
+        Returns:
+            float32 [n, targets], a new array.
         """
         # float64 up to the end: large targets that differ little keep their
         # digits when the mean is subtracted.
@@ -49,7 +52,14 @@ class Transform:
         return ((values - self.mean) / self.deviation).astype("float32")
 
     def restore_units(self, values: np.ndarray) -> np.ndarray:
-        """Converts predictions [n, targets] to the user's units, float32."""
+        """Converts standardized predictions to the user's units.
+
+        Args:
+            values: [n, targets].
+
+        Returns:
+            float32 [n, targets], clipped to `low` and `high`, a new array.
+        """
         values = np.asarray(values, "float64") * self.deviation + self.mean
         # Overflow of a diverged model is reported where it is evaluated.
         with np.errstate(over="ignore"):
@@ -72,13 +82,13 @@ def fit_transform(
         kind: "auto" takes the logarithm of a target that is above 0
             everywhere and whose distribution becomes less skewed by it.
         targets: [n, targets] of the training split, none of them constant.
-        names: Of the targets.
-        least: [targets] the least value of each in all splits, since the loss
-            is computed on all of them; None: in `targets`.
-        bounds: (low, high) of the predictions, or nothing.
+        names: Names of the targets.
+        least: [targets], the least value of each in all splits, since the loss
+            is computed on all of them; None: that in `targets`.
+        bounds: (low, high) of the predictions; empty: no bounds.
 
     Raises:
-        DataError: "log" is asked for, and a target is not above 0.
+        DataError: `kind` is "log", and a target is not above 0.
     """
     targets = np.asarray(targets, "float64")
     least = targets.min(axis=0) if least is None else least

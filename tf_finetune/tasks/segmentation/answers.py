@@ -12,15 +12,16 @@ from tf_finetune.tasks import answer_table
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The answer for one file.
+    """Prediction for one picture file: its class shares, or an error.
 
     Attributes:
         path: The file.
-        shares: The share of the pixels of each class that is there, the
-            largest first.
-        mask: The file of class indices, if one was written.
-        overlay: The file of the picture with its classes in color, likewise.
-        error: Why there is no answer; empty if there is one.
+        shares: Names of classes and their shares of the pixels, 0..1, the
+            largest first; classes without a pixel are left out.
+        mask: The file of predicted class indices; empty if none was written.
+        overlay: The file of the picture with its classes in color; empty if
+            none was written.
+        error: Why there is no prediction; empty if there is one.
     """
 
     path: str
@@ -31,7 +32,7 @@ class Answer:
 
 
 class Answers(answer_table.AnswerTable):
-    """The share of each picture's pixels that each class covers."""
+    """Table of the share of each picture's pixels that each class covers."""
 
     row_type = Answer
     columns = ("path", "mask", "overlay", "shares", "error")
@@ -44,25 +45,32 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Answer:
-        """Returns the classes' shares of the square input of the model."""
+        """Builds the table row of one picture: shares of its largest classes.
+
+        Args:
+            path: The picture file.
+            prediction: [size, size, classes] probabilities.
+            names: Names of the classes, in the order of `prediction`.
+            top_k: How many classes are listed, the largest ones.
+        """
         # [size, size, classes] → the likeliest class of each pixel.
         shares = compute_shares(prediction.argmax(axis=-1), names)
         return Answer(path=path, shares=shares[:top_k])
 
     def describe(self, row: Answer) -> str:
-        """Formats the shares of the classes."""
+        """Formats the listed classes with their shares in percent."""
         return ", ".join(
             f"{terminal_escapes.quote(name)} {share:.1%}"
             for name, share in row.shares
         )
 
     def format_cells(self, row: Answer) -> list[str]:
-        """Formats the files of the mask and the overlay, and the shares."""
+        """Formats path, mask file, overlay file, shares and error."""
         listed = answer_table.join_shares(row.shares)
         return [row.path, row.mask, row.overlay, listed, row.error]
 
     def format_truth(self, label: examples.Mask) -> str:
-        """Returns the file of the true mask."""
+        """Returns the path of the true mask."""
         return label.path
 
 
@@ -75,8 +83,12 @@ def compute_shares(
     """Computes the share of each class in a mask, the largest first.
 
     Args:
-        indices: [height, width].
-        names: Of the classes; those that are not there are left out.
+        indices: [height, width] class indices.
+        names: Names of the classes.
+
+    Returns:
+        Pairs of name and share of the pixels, 0..1; classes without a pixel
+        are left out.
     """
     counts = np.bincount(indices.ravel(), minlength=len(names))
     # Stable, so that of equal shares the first class leads.

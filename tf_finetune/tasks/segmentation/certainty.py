@@ -15,16 +15,22 @@ _MAX_LOGITS = 8_000_000
 
 
 class Certainty:
-    """One temperature for all pixels; their free energy, averaged."""
+    """Temperature scaling and mean free energy of the pixels' softmax."""
 
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "TemperatureScaling":
-        """Returns an accumulator of logits of pixels of all pictures."""
+        """Creates an accumulator that keeps logits of pixels.
+
+        Args:
+            names: Names of the classes.
+            num_pictures: Number of pictures that will be added.
+            seed: Seed of the draw of pixels, where not all fit into memory.
+        """
         return TemperatureScaling(len(names), num_pictures, seed=seed)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the mean free energy of a picture's pixels, [batch].
+        """Computes the mean free energy of each picture's pixels, [batch].
 
         Args:
             logits: [batch, height, width, classes], at the model's size.
@@ -38,8 +44,9 @@ CERTAINTY = Certainty()
 class TemperatureScaling(certainty.TemperatureScaling):
     """Fits the temperature with the lowest log loss of labeled pixels.
 
-    At the resolution of the model's output. As many pixels of each picture are
-    drawn as fit into memory, all of them if they do; ignored ones are left out.
+    The loss is computed at the resolution of the model's output. As many pixels
+    of each picture are drawn as fit into memory, all of them if they do;
+    ignored ones are left out.
     """
 
     def __init__(
@@ -53,10 +60,10 @@ class TemperatureScaling(certainty.TemperatureScaling):
         """Starts without pictures.
 
         Args:
-            num_classes: Of the task.
-            num_pictures: That will be added.
-            seed: Of the draw.
-            most_numbers: Logits that are kept.
+            num_classes: Number of classes.
+            num_pictures: Number of pictures that will be added.
+            seed: Seed of the draw of pixels.
+            most_numbers: Upper bound of the logits kept in memory.
         """
         # Pixels per picture, at least one.
         self._share = max(most_numbers // (num_classes * num_pictures), 1)
@@ -67,11 +74,12 @@ class TemperatureScaling(certainty.TemperatureScaling):
         self._is_drawn = False
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Adds a batch of pictures.
+        """Adds the logits and masks of a batch of pictures.
 
         Args:
             logits: [batch, height, width, classes].
-            targets: [batch, height, width] class indices; others are ignored.
+            targets: [batch, height, width] class indices; larger ones are
+                ignored.
         """
         for pixels, labels in zip(logits, targets, strict=True):
             rows = pixels.reshape(-1, self._num_classes)

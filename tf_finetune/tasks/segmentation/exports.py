@@ -21,7 +21,7 @@ MEAN_IOU_LOSS = 0.03
 
 
 class Exports:
-    """Compared by the likeliest class of each pixel."""
+    """Metadata of a segmentation's exports, and checks of quantized ones."""
 
     losses = ("mean_iou",)
     output = "probabilities"
@@ -37,9 +37,15 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns masks at the model's input size, uint8 [n, size, size].
+        """Loads true masks at the model's input size.
 
-        Pixels that are ignored are 255.
+        Args:
+            data: The data set.
+            pictures: n pictures of it, with prepared masks.
+            shape: [n, size, …], the shape of the predictions.
+
+        Returns:
+            uint8 [n, size, size] class indices; ignored pixels are 255.
         """
         from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
 
@@ -64,15 +70,24 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> quantization_checks.CheckResult:
-        """Checks the mean difference, changed decisions and lost mean IoU.
+        """Compares probabilities, likeliest classes and mean IoU of pixels.
+
+        Args:
+            expected: [n, size, size, classes] probabilities of evaluation.
+            got: Probabilities of the quantized export, same shape.
+            truth: [n, size, size] class indices, 255 is ignored; None:
+                mean IoU is not checked.
+            names: Not used.
+            unit: Not used.
 
         Returns:
-            As figures `mean_distance` (half the sum of a pixel's differences,
-            0..1 however many classes there are, in the mean),
-            `top_1_agreement` and `decided_agreement` (over pixels;
-            `with_decision` is how many have a likeliest class that is ahead by
-            more than 0.2) and, where masks are known, `mean_iou` and
-            `evaluation_mean_iou`, of the squares that the model sees.
+            Checks with `figures` `mean_distance` (half the sum of a pixel's
+            differences, 0..1 however many classes there are, in the mean),
+            `top_1_agreement` (share of pixels with the same likeliest
+            class), `decided` (number of pixels whose likeliest class leads
+            by more than 0.2), `decided_agreement` (that share among them)
+            and, with `truth`, `mean_iou` (export) and `evaluation_mean_iou`,
+            both at the model's size.
         """
         # Total variation distance of a pixel's probabilities, 0..1.
         mean = float(np.abs(expected - got).sum(axis=-1).mean() / 2)

@@ -27,7 +27,7 @@ _ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
 class Figures:
-    """Ranks by mean IoU, ties by pixel accuracy."""
+    """Metrics of a segmentation; ranks by mean IoU, ties by accuracy."""
 
     higher_is_better = (
         "boundary_f1",
@@ -41,11 +41,11 @@ class Figures:
     unbounded = ()
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation mean IoU, ties by validation loss."""
+        """Returns the key (val_mean_iou, -val_loss) of an epoch's logs."""
         return (epoch["val_mean_iou"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by mean IoU, ties by pixel accuracy.
+        """Returns the key (rounded mean IoU, pixel accuracy, mean IoU).
 
         First mean IoU to four digits, so that rounding, by which a few pixels
         among millions may change their class, does not decide.
@@ -55,7 +55,7 @@ class Figures:
         return (round(mean_iou, 4), figures["pixel_accuracy"], mean_iou)
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats mean IoU and pixel accuracy."""
+        """Formats mean IoU and pixel accuracy in a few words."""
         return (
             f"mean IoU {figures['mean_iou']:.3f} "
             f"(pixel accuracy {figures['pixel_accuracy']:.3f})"
@@ -64,19 +64,25 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the difference in mean IoU."""
+        """Describes the difference in mean IoU, `figures` minus `other`.
+
+        No confidence interval of the difference is given.
+        """
         difference = figures["mean_iou"] - other["mean_iou"]
         return f"the difference in mean IoU is {difference:+.4f}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns mean IoU, its interval and pixel accuracy."""
+        """Selects mean IoU, its interval and pixel accuracy."""
         names = ("mean_iou", "mean_iou_interval", "pixel_accuracy")
         return {name: figures[name] for name in names}
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> mask_evaluation.MaskEvaluator:
-        """Returns an accumulator that evaluates one picture after another."""
+        """Creates an accumulator that evaluates one picture after another.
+
+        `seed` is that of the bootstrap.
+        """
         return mask_evaluation.MaskEvaluator(data, split, seed=seed)
 
     def compute_baselines(
@@ -85,7 +91,17 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baselines: chance and the commonest training class."""
+        """Computes two baselines: chance and the commonest training class.
+
+        Args:
+            described: data.json of the training data, with pixel counts.
+            data: The pictures to evaluate on.
+            split: Which of them.
+
+        Returns:
+            `most_frequent_class` and `chance` → metrics, see
+            `segmentation_metrics.summarize_confusion`.
+        """
         pixels = described["masks"]["train"]["pixels"]
         trained_on = [pixels[name] for name in data.class_names]
         # From the counts that were made when masks were prepared.
@@ -109,7 +125,7 @@ class Figures:
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Formats every split with its baselines, then the classes."""
+        """Formats evaluation.json as a table of splits, baselines, classes."""
         return result_table.format_result(
             figures,
             key="mean_iou",
@@ -127,7 +143,14 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws the confusion matrix, in pixels."""
+        """Draws the confusion matrix, in pixels, as PNG.
+
+        Args:
+            figures: Metrics of the split, with `confusion_matrix`.
+            names: Names of the classes.
+            folder: Where confusion_SPLIT.png is written.
+            split: Name of the split.
+        """
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import result_plots
 
@@ -144,7 +167,7 @@ FIGURES = Figures()
 
 
 def build_data_schema(names: Sequence[str]) -> json_schema.Record:
-    """Returns the schema of the mask statistics that data.json holds."""
+    """Builds the schema of the mask statistics in data.json."""
     count = json_schema.Number(0, 10**18, is_whole=True)
     counts = json_schema.Record(dict.fromkeys(names, count))
     pixels = json_schema.Record({"pixels": counts})
@@ -162,6 +185,9 @@ def compute_chance(true: Sequence[int]) -> dict[str, float | None]:
 
     Args:
         true: [classes], pixels of each class in the evaluated pictures.
+
+    Returns:
+        Metrics by name, see `segmentation_metrics.summarize_confusion`.
     """
     # In expectation each class' pixels are spread evenly over all classes.
     pixels = np.asarray(true, "float64")[:, np.newaxis]
@@ -176,9 +202,12 @@ def compute_most_frequent_class(
     """Computes the metrics of always predicting the commonest training class.
 
     Args:
-        train: [classes], pixels of each class in the training pictures; they
-            decide the class, the first of equally common ones.
-        true: [classes], pixels in the evaluated pictures.
+        train: [classes], pixels of each class in the training pictures; the
+            first of equally common classes is predicted.
+        true: [classes], pixels of each class in the evaluated pictures.
+
+    Returns:
+        Metrics by name, see `segmentation_metrics.summarize_confusion`.
     """
     # One column: every pixel is predicted to be of that class.
     confusion = np.zeros([len(true), len(true)])
@@ -187,7 +216,14 @@ def compute_most_frequent_class(
 
 
 def format_classes(split: str, result: Mapping[str, Any]) -> str:
-    """Formats the table of classes; of more than 30, the 30 worst by IoU."""
+    """Formats a table of IoU, Dice, accuracy and boundary F1 of each class.
+
+    Of more than 30 classes, the 30 worst by IoU are listed.
+
+    Args:
+        split: Name of the split, for the heading.
+        result: Metrics of the split, with `per_class` and the averages.
+    """
     rows = list(result["per_class"].items())
     heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
     lines = [

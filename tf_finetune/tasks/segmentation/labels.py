@@ -28,12 +28,13 @@ _DEFAULT_LABEL_COLUMN = ("label",)  # The default of --label_column.
 
 @dataclasses.dataclass(frozen=True)
 class Masks(label_protocol.Labels):
-    """Labels that are masks: pictures of classes.
+    """Labels that are segmentation masks: one class index per pixel.
 
     Attributes:
         options: Which data, and how its masks are interpreted.
-        cache_dir: Where masks are kept in the form that training reads.
-        scheme: The class of each mask value, once it is known.
+        cache_dir: Where masks are stored as index images, which training
+            reads.
+        scheme: The class of each pixel value; `UNKNOWN_MAP` before it is found.
     """
 
     options: data_options.DataOptions = data_options.DataOptions()
@@ -47,7 +48,13 @@ class Masks(label_protocol.Labels):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
-        """Returns labels that are read by these options."""
+        """Returns labels with these options and this cache directory.
+
+        Args:
+            options: Which data, and how its masks are interpreted.
+            cache_dir: Where masks are stored as index images; "~" is
+                expanded.
+        """
         return dataclasses.replace(
             self,
             options=options,
@@ -56,16 +63,16 @@ class Masks(label_protocol.Labels):
 
     @property
     def by_color(self) -> bool:
-        """Whether the colors of masks are their classes."""
+        """Whether the colors of masks are their classes (`--color_map`)."""
         return self.options.color_map is not None
 
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the column of masks.
+        """Returns the column of masks, under "label_column".
 
         Raises:
-            UsageError: --label_column names several.
+            UsageError: --label_column names several columns.
         """
         columns = options.label_column
         if len(columns) != 1:
@@ -82,7 +89,7 @@ class Masks(label_protocol.Labels):
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the column of masks."""
+        """Returns the column of masks, whose cells name files."""
         return self.required_columns(options)["label_column"]
 
     def read_row(
@@ -92,14 +99,23 @@ class Masks(label_protocol.Labels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> examples.Mask:
-        """Returns the mask that a row names."""
+        """Finds the mask file that a row names; it is not opened.
+
+        Raises:
+            DataError: The cell is empty.
+        """
         (column,) = self.required_columns(options)["label_column"]
         if not cells[column]:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=files.find(cells[column]))
 
     def restore(self, described: Mapping[str, Any]) -> "Masks":
-        """Returns labels that interpret other masks as a finished run did."""
+        """Returns labels that map pixel values to classes as a run did.
+
+        Args:
+            described: The run's data.json; without `mask_values` the labels
+                are returned as they are.
+        """
         names = tuple(described["class_names"])
         # JSON has texts as keys; null is the ignored class.
         indices = {
@@ -116,7 +132,10 @@ class Masks(label_protocol.Labels):
     def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
-        """Returns labels that know the class of each mask value."""
+        """Scans all masks and returns labels with the class of each value.
+
+        `declared` are the classes that the data source names.
+        """
         scheme = value_map_choice.find_value_map(
             self.options, self.scheme, declared, self._scan_masks(pictures)
         )
@@ -125,15 +144,16 @@ class Masks(label_protocol.Labels):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the classes, without the ignored one."""
+        """Returns the classes, without the ignored one, in output order."""
         return self.scheme.names
 
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Checks every mask, and stratifies by the classes of its pixels.
+        """Checks and stores masks; stratifies by the classes of pixels.
 
-        Pictures of a class that too few pictures show are put into training.
+        Copies of the pictures are returned, none is dropped. Pictures of a
+        class that too few pictures show are put into training.
 
         Raises:
             DataError: A mask does not fit its picture or its classes.
@@ -162,7 +182,11 @@ class Masks(label_protocol.Labels):
         ), ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that masks show at least two classes."""
+        """Checks that masks show at least two classes.
+
+        Raises:
+            DataError: They show fewer.
+        """
         present = {
             name
             for each in pictures
@@ -176,7 +200,7 @@ class Masks(label_protocol.Labels):
             )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Warns of classes that cannot be trained or cannot be evaluated."""
+        """Logs a warning about classes that cannot be learned or evaluated."""
         seen = {
             split: {
                 k
@@ -217,18 +241,17 @@ class Masks(label_protocol.Labels):
                 )
 
     def text(self, label: examples.Mask) -> str:
-        """Returns the mask's hash and how its values are interpreted."""
+        """Returns the mask's hash and the folder of its value map, as text."""
         # The folder of a prepared mask is named after the scheme.
         scheme = os.path.basename(os.path.dirname(label.indices))
         return f"mask {label.sha256} {scheme}"
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Describes the masks: by split and class, pixels and pictures.
+        """Describes the masks for data.json: pixels and pictures by class.
 
-        `pixels` counts the pixels of a class, `pictures` the pictures with
-        such pixels, `pixels_there` all pixels of these pictures, from which the
-        median frequency is computed. `mask_values` names the class of each
-        value in the masks; null: ignored.
+        Returns:
+            `mask_values`: value in the user's masks → class, None: ignored;
+            `masks`: split → counts, see `pixel_counts.describe_masks`.
         """
         return {
             "mask_values": pixel_counts.list_mask_values(data.pictures),

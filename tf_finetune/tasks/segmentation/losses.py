@@ -20,11 +20,10 @@ _SMOOTHING = 1.0
 
 
 class MaskLoss(keras.losses.Loss):
-    """A loss of a picture's logits against its mask, or a sum of several.
+    """Loss of a picture's logits against its mask, or a sum of several.
 
-    Pixels that are ignored weigh nothing: neither they nor what the model
-    says there enters any sum. A picture without a pixel that counts has a
-    loss of 0.
+    Ignored pixels weigh nothing: neither they nor the predictions there enter
+    any sum. A picture with ignored pixels alone has a loss of 0.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class MaskLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
-        """Chooses the loss.
+        """Chooses the loss function.
 
         Args:
             name: One of these, or several joined by "+", each with the
@@ -47,13 +46,15 @@ class MaskLoss(keras.losses.Loss):
                 "tversky" (Salehi et al. 2017, "Tversky Loss Function for
                 Image Segmentation Using 3D Fully Convolutional Deep
                 Networks", equation 4, alpha 0.3, beta 0.7), likewise.
-            label_smoothing: Of cross_entropy and focal; 0..1.
-            class_weights: One weight a class, or None. In cross_entropy and
-                focal each pixel is multiplied by its class' weight; the
-                classes of dice and tversky are averaged by these weights.
+            label_smoothing: Share of the label spread over all classes, 0..1;
+                read by cross_entropy and focal alone.
+            class_weights: One weight per class; None: equal weights. In
+                cross_entropy and focal each pixel is multiplied by the weight
+                of its class; the classes of dice and tversky are averaged by
+                these weights.
 
         Raises:
-            UsageError: There is no such loss.
+            UsageError: There is no such loss, or it is named twice.
         """
         # TensorFlow makes a scope of it, which may hold no "+".
         super().__init__(name=name.replace("+", "_and_"))
@@ -62,7 +63,7 @@ class MaskLoss(keras.losses.Loss):
         self._class_weights = class_weights
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each picture, [batch].
+        """Computes the loss of each picture, float32 [batch].
 
         Args:
             y_true: [batch, height, width] class indices, 255 is ignored.
@@ -169,6 +170,12 @@ _LOSSES: Mapping[str, Any] = {
 def split_loss(name: str) -> tuple[str, ...]:
     """Splits the name of a sum of losses, such as cross_entropy+dice.
 
+    Args:
+        name: One loss, or several joined by "+".
+
+    Returns:
+        The names of the losses, in their order.
+
     Raises:
         UsageError: One of them does not exist, or comes twice.
     """
@@ -191,21 +198,21 @@ def compute_class_weights(
     pixels: Sequence[int],
     pixels_of_pictures: Sequence[int],
 ) -> np.ndarray | None:
-    """Computes a weight for each class, or None for equal ones.
+    """Computes the weight of each class in the loss.
 
-    They are scaled so that their mean over the training pixels is 1: the
-    learning rate keeps its meaning.
+    The mean weight over the training pixels is 1, so that the learning rate
+    keeps its meaning.
 
     Args:
-        kind: "none"; "balanced": the median of the classes' frequencies over
-            the class' own; "effective_number": as
-            `class_weights.weigh_by_effective_number` does of the pixels.
+        kind: "none"; "balanced": the median of the classes' frequencies
+            divided by the class' own; "effective_number": see
+            `class_weights.weigh_by_effective_number`, of pixels.
         pixels: [classes], training pixels of each class.
         pixels_of_pictures: [classes], all pixels that are not ignored, of the
             training pictures in which the class occurs.
 
     Returns:
-        float32 [classes]; 1 for a class without a pixel.
+        float32 [classes], 1 for a class without a pixel; None for "none".
 
     Source: Eigen and Fergus 2015, "Predicting Depth, Surface Normals and
     Semantic Labels with a Common Multi-Scale Convolutional Architecture",

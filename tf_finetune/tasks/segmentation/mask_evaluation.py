@@ -40,13 +40,13 @@ class _Picture:
 
 
 class Extremes:
-    """Keeps the predictions of a few pictures, however many there are."""
+    """Keeps the pictures with the worst and the best predictions."""
 
     def __init__(self, count: int = _COUNT) -> None:
         """Starts without pictures.
 
         Args:
-            count: How many of the worst are kept, and of the best.
+            count: How many of the worst are kept, and how many of the best.
         """
         self._count = count
         self._number = 0
@@ -63,8 +63,8 @@ class Extremes:
         """Keeps a picture if it is among the worst or best so far.
 
         Args:
-            value: Its mean IoU; NaN: it is not kept.
-            path: Of the picture.
+            value: Its mean IoU, 0..1; NaN: it is not kept.
+            path: The picture file.
             true: [height, width] class indices, 255 is ignored.
             predicted: [height, width] class indices.
         """
@@ -97,12 +97,12 @@ class Extremes:
         *,
         pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
-        """Draws the pictures beside their true masks, the worst first, as PNG.
+        """Draws the pictures beside their true masks as PNG, the worst first.
 
         Args:
-            class_names: In the order of the indices.
+            class_names: Names in the order of the class indices.
             path: The file to write; none is written where nothing is kept.
-            pixels: How the files of pictures are decoded.
+            pixels: How the picture files are decoded.
         """
         # Take a while to load, and not every command draws.
         import tensorflow as tf
@@ -130,7 +130,7 @@ class Extremes:
 
 
 class MaskEvaluator:
-    """Counts pixels, picture by picture; keeps a few predictions to draw."""
+    """Evaluator of masks: counts pixels, keeps a few predictions to draw."""
 
     def __init__(
         self, data: examples.ImageData, split: str, *, seed: int
@@ -138,9 +138,9 @@ class MaskEvaluator:
         """Starts at the first picture of a split.
 
         Args:
-            data: The pictures.
-            split: Which of them.
-            seed: Of the interval.
+            data: The pictures, with prepared masks.
+            split: Name of the split.
+            seed: Seed of the bootstrap of the interval.
         """
         self._data = data
         self._split = split
@@ -151,7 +151,12 @@ class MaskEvaluator:
         self._seed = seed
 
     def add(self, predictions: np.ndarray) -> None:
-        """Adds predictions of pictures, [batch, size, size, classes]."""
+        """Adds predictions of the next pictures of the split.
+
+        Args:
+            predictions: [batch, size, size, classes] probabilities; they are
+                resized to each picture before the class is taken.
+        """
         from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
 
         for probabilities in predictions:
@@ -172,7 +177,7 @@ class MaskEvaluator:
             )
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all pictures added."""
+        """Computes the metrics of all pictures added, ready for JSON."""
         return segmentation_metrics.compute_metrics(
             self._counter,
             class_names=self._data.class_names,
@@ -180,7 +185,7 @@ class MaskEvaluator:
         )
 
     def evidence(self) -> candidate_selection.Evidence:
-        """Returns mean IoU of resampled pictures, and their log losses."""
+        """Builds mean IoU of resampled pictures, and their log losses."""
         counts = self._counter.pictures
         return candidate_selection.Evidence(
             figure="mean IoU",
@@ -192,7 +197,7 @@ class MaskEvaluator:
         )
 
     def draw(self, folder: pathlib.Path) -> None:
-        """Draws the worst and the best pictures beside their true masks."""
+        """Draws the worst and best pictures to `folder`/examples_SPLIT.png."""
         self._extremes.draw(
             self._data.class_names,
             folder / f"examples_{self._split}.png",
@@ -209,12 +214,12 @@ def compute_log_loss(
     """Computes the mean log loss of a picture's pixels, at the model's size.
 
     Args:
-        true: [height, width] class indices; others are ignored.
+        true: [height, width] class indices; 255 is ignored.
         probabilities: [size, size, classes].
-        resize: How the picture became square.
+        resize: How the picture became square, a value of `--resize`.
 
     Returns:
-        NaN where no pixel counts at that size.
+        Value of at least 0; NaN where all pixels are ignored at that size.
     """
     import tensorflow as tf
 
@@ -236,9 +241,14 @@ def compute_log_loss(
 
 
 def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns a lookup table of a mask's indices: their indices in `names`.
+    """Builds a lookup table from a mask's class indices to those in `names`.
 
-    uint8 [256]; 255 (ignored) stays 255.
+    Args:
+        mask: Mask whose `names` are all among `names`.
+        names: Names of the model's outputs.
+
+    Returns:
+        uint8 [256]; 255 (ignored) for all values that are not classes.
     """
     found = np.full(256, mask_files.IGNORED_INDEX, "uint8")
     found[: len(mask.names)] = find_class_indices(mask, names)[:-1]
@@ -246,6 +256,14 @@ def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
 
 
 def find_class_indices(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns the index in `names` of each class of a mask, then 255."""
+    """Finds the index in `names` of each class of a mask.
+
+    Args:
+        mask: Mask whose `names` are all among `names`.
+        names: Names of the model's outputs.
+
+    Returns:
+        [classes of the mask + 1]; the last one, 255, is for ignored pixels.
+    """
     places = [names.index(name) for name in mask.names]
     return np.array([*places, mask_files.IGNORED_INDEX])

@@ -30,10 +30,10 @@ _COLUMNS = ("picture", "truth", "prediction")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """A picture with its true and its predicted mask.
+    """Picture with its true and its predicted mask, to be drawn.
 
     Attributes:
-        title: Written above, e.g. the file's name and its mean IoU.
+        title: Text above the picture: the file's name and its mean IoU.
         image: uint8 [height, width, 3].
         true: [height, width] class indices, 255 is ignored.
         predicted: [height, width] class indices.
@@ -47,12 +47,15 @@ class Example:
 
 @functools.cache
 def build_palette() -> np.ndarray:
-    """Returns the color of each index, uint8 [256, 3]; not to be changed.
+    """Builds the color of each class index; the array is shared, not a copy.
 
     Each color is the one of a grid that is farthest, in CIELAB, from black
-    (left to 255, what is ignored) and from all before it: the first twelve lie
-    52 apart, the first 32 more than 30, where 2.3 is just noticeable. The
-    page of the server has the same.
+    (the color of 255, ignored) and from all before it: the first twelve lie
+    52 apart, the first 32 more than 30, where 2.3 is just noticeable. The web
+    page of the server uses the same palette.
+
+    Returns:
+        uint8 [256, 3] RGB; do not write to it.
 
     Source: Glasbey et al. 2007, "Colour displays for categorical images",
     section 2 (sequential search).
@@ -94,7 +97,7 @@ def _convert_to_lab(colors: np.ndarray) -> np.ndarray:
 
 
 def color_mask(mask: np.ndarray) -> np.ndarray:
-    """Colors a mask by its classes, uint8 [height, width, 3]."""
+    """Colors a mask by its classes; returns uint8 [height, width, 3]."""
     return build_palette()[mask]
 
 
@@ -120,7 +123,7 @@ def write_mask(path: pathlib.Path, mask: np.ndarray) -> None:
 
     Args:
         path: The file to write.
-        mask: uint8 [height, width].
+        mask: [height, width] class indices, 0..255.
     """
     # Mode "P": one byte a pixel is the index; the palette only colors it.
     picture = Image.fromarray(mask.astype("uint8"))
@@ -130,7 +133,7 @@ def write_mask(path: pathlib.Path, mask: np.ndarray) -> None:
 
 
 def write_picture(path: pathlib.Path, image: np.ndarray) -> None:
-    """Writes uint8 [height, width, 3] as PNG, atomically."""
+    """Writes a picture, uint8 [height, width, 3], as PNG, atomically."""
     with files.replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
 
@@ -138,11 +141,12 @@ def write_picture(path: pathlib.Path, image: np.ndarray) -> None:
 def draw_comparison(
     shown: Sequence[Example], class_names: Sequence[str], path: pathlib.Path
 ) -> None:
-    """Draws pictures, truths and predictions as PNG, a row each, atomically.
+    """Draws pictures beside true and predicted masks as PNG, atomically.
 
     Args:
-        shown: At least one.
-        class_names: Those that occur are named in the legend.
+        shown: At least one picture; each becomes a row.
+        class_names: Names in the order of the indices; those that occur are
+            in the legend.
         path: The file to write.
     """
     drawing = figure.Figure(

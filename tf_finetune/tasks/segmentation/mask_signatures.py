@@ -18,17 +18,18 @@ _SQUARE_OUTPUTS = ("masks", "probabilities")
 def build_masks(
     answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns masks in one array, padded to the largest picture.
+    """Builds masks of the pictures' own sizes, padded to the largest one.
 
     Args:
-        answer: Outputs of the network for pictures made square.
+        answer: Outputs of `Network.serve` for pictures made square.
         sizes: int32 [batch, 2], height and width of the upright pictures.
-        resize: How they became square.
+        resize: How they became square, a value of `--resize`.
 
     Returns:
-        `build_masks` int32 [batch, height, width] of the largest picture,
-        places in labels.txt, 255 (ignored) right of smaller pictures and below
-        them; `sizes` int32 [batch, 2], how large each one is.
+        `masks` int32 [batch, height, width] of the largest picture: line
+        numbers in labels.txt from 0 on, 255 (ignored) right of smaller
+        pictures and below them; `sizes` int32 [batch, 2], the size of each;
+        other outputs of `answer` unchanged, without `probabilities`.
     """
     sizes = tf.maximum(sizes, 1)
     # [1, 1] is added for the maximum of an empty batch.
@@ -66,16 +67,18 @@ def build_masks(
 def build_pngs(
     answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns each mask as a PNG of its picture's own size.
+    """Encodes each mask as a PNG of its picture's own size.
 
     Args:
-        answer: As for `build_masks`.
-        sizes: As for `build_masks`.
-        resize: As for `build_masks`.
+        answer: Outputs of `Network.serve` for pictures made square.
+        sizes: int32 [batch, 2], height and width of the upright pictures.
+        resize: How they became square, a value of `--resize`.
 
     Returns:
-        `masks_bytes` string [batch], grayscale PNGs whose values are places in
-        labels.txt; `shares` float32 [batch, classes], of the picture's pixels.
+        `masks_bytes` string [batch], grayscale PNGs whose values are line
+        numbers in labels.txt from 0 on; `shares` float32 [batch, classes],
+        shares of the picture's pixels; other outputs of `answer` unchanged,
+        without `masks` and `probabilities`.
     """
     count = answer["probabilities"].shape[-1]
 
@@ -108,7 +111,10 @@ def build_pngs(
 def build_probabilities(
     answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns `build_probabilities` [batch, size, size, classes] unchanged."""
+    """Returns `probabilities` [batch, size, size, classes] as they are.
+
+    `masks` is left out; `sizes` and `resize` are not used.
+    """
     del sizes, resize
     return {
         **_drop_square_outputs(answer),
@@ -142,24 +148,25 @@ def check_masks(
 ) -> dict[str, dict[str, float]]:
     """Compares served masks with predictions resized to the pictures' sizes.
 
-    The served class of a pixel may be less likely than the likeliest one by no
-    more than two probabilities may differ; where the likeliest one leads by
-    more, it is the one that must be served.
+    The served class of a pixel may be less likely than the likeliest one by at
+    most 2 · `allowed`; where the likeliest one leads by more, it must be the
+    served one.
 
     Args:
-        answers: Of `serving_default` and `serve_png`.
-        predictions: float32 [pictures, size, size, classes].
+        answers: Outputs of the signatures `serving_default` and `serve_png`.
+        predictions: float32 [pictures, size, size, classes], of the
+            evaluation.
         sizes: int [pictures, 2], heights and widths.
-        resize: How the pictures became square.
-        allowed: By how much a probability may differ.
+        resize: How the pictures became square, a value of `--resize`.
+        allowed: Largest allowed difference of a probability.
 
     Returns:
-        By signature `same_class`, the share of pixels with the likeliest
-        class, and `largest_gap`, the largest difference of its probability and
-        that of the served class.
+        By signature, `same_class`, the share of pixels with the likeliest
+        class, and `largest_gap`, the largest difference between its
+        probability and that of the served class.
 
     Raises:
-        RunError: A mask has another size, or a larger gap.
+        RunError: A mask has another size, a larger gap or wrong padding.
     """
     served = {
         "serving_default": list(_crop_masks(answers["serving_default"])),

@@ -21,9 +21,9 @@ _LEAST_WEIGHT = 1e-3
 
 
 class MaskFiles:
-    """Writes the predicted mask and an overlay of each picture.
+    """Writer of the predicted mask and an overlay of each picture.
 
-    Into a folder: `masks/NAME.png`, whose pixel values are places in
+    It writes `masks/NAME.png`, whose pixel values are line numbers in
     labels.txt from 0 on (with a palette, so that viewers show colors), and
     `overlays/NAME.png`, the picture with its mask blended over it.
     """
@@ -41,15 +41,15 @@ class MaskFiles:
         top_k: int,
         pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
-        """Starts at the first picture.
+        """Prepares the writer; the first prediction is that of `paths[0]`.
 
         Args:
-            paths: Of the pictures.
-            names: Of the classes.
-            folder: Where the files go.
-            resize: How the pictures became square.
+            paths: Picture files, in the order of the predictions.
+            names: Names of the classes.
+            folder: Where the files are written.
+            resize: How the pictures became square, a value of `--resize`.
             top_k: How many classes a row lists.
-            pixels: How the files of pictures are decoded.
+            pixels: How the picture files are decoded.
         """
         self._paths = list(paths)
         self._stems = build_unique_stems(paths)
@@ -67,6 +67,9 @@ class MaskFiles:
         Args:
             batches: Probabilities [batch, size, size, classes], in the order
                 of the paths.
+
+        Yields:
+            The row of each picture, once its files are written.
         """
         left = iter(range(len(self._paths)))
         for batch in batches:
@@ -90,8 +93,12 @@ class MaskFiles:
         Args:
             predict: Pictures [batch, size, size, 3] → probabilities [batch,
                 size, size, classes].
-            size: Side of the model's input, pixels.
-            overlap: Share that neighbouring windows have in common.
+            size: Side of the model's input in pixels.
+            overlap: Share that neighboring windows have in common, 0 up to 1
+                exclusive.
+
+        Yields:
+            The row of each picture, once its files are written.
         """
         # One picture at a time: each may be large.
         for number, path in enumerate(self._paths):
@@ -119,10 +126,13 @@ class MaskFiles:
 
 
 def build_unique_stems(paths: Sequence[str]) -> list[str]:
-    """Returns a unique file name for each path, without its suffix.
+    """Builds a unique file name for each path, without its suffix.
 
-    Folders below the one that all have in common are kept, and suffixes where
-    two files differ in nothing else.
+    Folders below the deepest common one are kept, so that a name may hold
+    slashes; suffixes are kept where two files differ in nothing else.
+
+    Returns:
+        One name per path, in order.
     """
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     # "train/cat/1.jpg" and "train/dog/1.jpg" become "cat/1" and "dog/1".
@@ -150,17 +160,17 @@ def predict_image(
     overlap: float = 0.5,
     batch_size: int = 8,
 ) -> np.ndarray:
-    """Predicts a picture at its own resolution.
+    """Predicts a picture at its own resolution by a sliding window.
 
     Windows overlap and are blended by a weight that falls smoothly towards
     their rims, where a network sees least around a pixel; so there are no
     seams. A picture that is smaller than a window is padded by reflection.
 
     Args:
-        model: float32 [n, size, size, 3] → [n, size, size, channels], e.g.
+        model: float32 [n, size, size, 3] → [n, size, size, channels], such as
             probabilities.
         image: [height, width, 3], RGB 0..255.
-        size: Side of a window, pixels.
+        size: Side of a window in pixels.
         overlap: Share of a window that it has in common with the next one at
             least, 0 up to 1 exclusive.
         batch_size: Windows that are predicted together.
@@ -191,12 +201,16 @@ def predict_image(
 
 
 def find_window_starts(length: int, size: int, overlap: float) -> list[int]:
-    """Returns the first pixel of each window along one side, evenly spread.
+    """Finds the first pixel of each window along one side, evenly spread.
 
     Args:
-        length: Of the picture's side, pixels, at least `size`.
-        size: Of the window.
-        overlap: Share that neighbours have in common at least.
+        length: Side of the picture in pixels, at least `size`.
+        size: Side of the window in pixels.
+        overlap: Share that neighbors have in common at least, 0 up to 1
+            exclusive.
+
+    Returns:
+        Ascending, from 0 to `length` - `size`.
     """
     # As few windows as keep the overlap; then spread evenly over the side.
     step = max(int(size * (1 - overlap)), 1)

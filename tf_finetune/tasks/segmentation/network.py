@@ -18,18 +18,14 @@ from tf_finetune.tasks.segmentation import losses, mask_signatures
 
 
 class MeanIoU(keras.metrics.Metric):
-    """Mean IoU over the classes that occur, from a running confusion matrix.
-
-    The matrix is a sum over pixels, so that the value of an epoch is that of
-    all its pictures, and replicas' matrices are added.
-    """
+    """Mean IoU over the classes with true pixels, accumulated over batches."""
 
     def __init__(self, num_classes: int, name: str = "mean_iou") -> None:
         """Creates an empty confusion matrix.
 
         Args:
-            num_classes: Of the task; other values of a mask are ignored.
-            name: As `fit` reports it.
+            num_classes: Number of classes; other values of a mask are ignored.
+            name: Name that `fit` reports.
         """
         super().__init__(name=name)
         self._num_classes = num_classes
@@ -47,9 +43,9 @@ class MeanIoU(keras.metrics.Metric):
         """Adds the pixels of a batch.
 
         Args:
-            y_true: [batch, height, width] class indices.
-            y_pred: [batch, height, width, classes] logits.
-            sample_weight: Must be None: pixels count or are ignored.
+            y_true: [batch, height, width] class indices; 255 is ignored.
+            y_pred: [batch, height, width, classes] logits or probabilities.
+            sample_weight: Must be None, else `ValueError` is raised.
         """
         if sample_weight is not None:
             raise ValueError(
@@ -75,7 +71,7 @@ class MeanIoU(keras.metrics.Metric):
         )
 
     def result(self) -> Any:
-        """Returns mean IoU, 0..1; 0 before the first pixel."""
+        """Computes mean IoU, 0..1; 0 before the first pixel."""
         # TP / (TP + FP + FN), averaged over the classes with true pixels.
         confusion = keras.ops.convert_to_tensor(self.confusion)
         hits = keras.ops.diagonal(confusion)
@@ -87,7 +83,7 @@ class MeanIoU(keras.metrics.Metric):
 
 
 class MaskTargets:
-    """Masks of one split, loaded batch by batch."""
+    """Masks of one split, loaded and augmented batch by batch."""
 
     moves_as = "mask"
 
@@ -101,14 +97,16 @@ class MaskTargets:
         num_views: int,
         seed: int,
     ) -> None:
-        """Draws the seeds of the geometric augmentation of every view.
+        """Draws the seeds of the augmentation of every view.
+
+        A view is one fixed augmented version of a picture; 0 is unchanged.
 
         Args:
-            pictures: Of the split, their masks prepared.
+            pictures: Pictures of the split, their masks prepared.
             image_size: Side of the square in pixels.
-            resize: How pictures become square.
-            level: Of the augmentation of views beyond the first.
-            num_views: Of each picture.
+            resize: How pictures become square, a value of `--resize`.
+            level: Augmentation of the views beyond the first.
+            num_views: Number of views of each picture.
             seed: Start of the random draws.
         """
         self._count = len(pictures)
@@ -131,7 +129,10 @@ class MaskTargets:
         return self._count
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 [batch, image_size, image_size] class indices."""
+        """Loads masks, uint8 [batch, image_size, image_size]; 255 is ignored.
+
+        `places` are indices of pictures, `views` numbers of their views.
+        """
         side = self._size["image_size"]
         found = tf.map_fn(
             self._load_mask,
@@ -167,8 +168,8 @@ class BlankMasks:
         """Creates a mask with stripes of every class.
 
         Args:
-            count: Of the pictures.
-            num_classes: Of the task.
+            count: Number of pictures.
+            num_classes: Number of classes.
             image_size: Side of the square in pixels.
         """
         self._count = count
@@ -180,7 +181,7 @@ class BlankMasks:
         return self._count
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 [batch, image_size, image_size]."""
+        """Repeats the mask, uint8 [batch, image_size, image_size]."""
         del views
         count = tf.shape(places)[0]
         return tf.tile(tf.constant(self._mask)[tf.newaxis], [count, 1, 1])
@@ -192,10 +193,7 @@ def _draw_seeds(
     level: training_options.Augmentation,
     seed: int,
 ) -> np.ndarray:
-    """Returns the seeds of all views but the first, int32 [views - 1, n, 2].
-
-    There is at least one row.
-    """
+    """Returns seeds of views 1 and up, int32 [views - 1 or 1, n, 2]."""
     # The same seeds as those of the pictures' views, from the same function.
     rows = [
         fill.derive_seeds(
@@ -213,7 +211,7 @@ def _draw_seeds(
 
 
 class Network(probability_network.ProbabilityNetwork):
-    """One softmax over all classes for each pixel."""
+    """Output layers, loss and metrics of segmentation."""
 
     # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
@@ -230,7 +228,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> MaskTargets:
-        """Returns uint8 masks [n, image_size, image_size]."""
+        """Returns masks of a split, uint8 [n, image_size, image_size]."""
         return MaskTargets(
             data.split(split),
             image_size=image_size,
@@ -243,7 +241,7 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> BlankMasks:
-        """Returns placeholder masks with stripes of every class."""
+        """Returns `count` placeholder masks with stripes of every class."""
         return BlankMasks(count, len(names), image_size)
 
     def loss(
@@ -252,7 +250,11 @@ class Network(probability_network.ProbabilityNetwork):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.MaskLoss:
-        """Builds the loss that `--loss` names."""
+        """Builds the loss that `--loss` names.
+
+        `described` is data.json with the pixel counts that class weights are
+        computed from; None: equal weights.
+        """
         weights = None
         if described is not None:
             pixels, around = (
@@ -269,16 +271,17 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds mean IoU at the resolution of the model's output."""
+        """Builds the Keras metric of mean IoU at the model's output size."""
         return [MeanIoU(len(names))]
 
     def serve(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns `probabilities` and `masks` at the model's output size.
+        """Builds the outputs of an exported model at its output size.
 
-        `probabilities` float32 [batch, size, size, classes]; `masks` int32
-        [batch, size, size], places in labels.txt from 0 on.
+        Returns:
+            `probabilities` float32 [batch, size, size, classes], as given;
+            `masks` int32 [batch, size, size], class indices from 0 on.
         """
         return {
             "masks": tf.argmax(predictions, -1, tf.int32),
@@ -288,7 +291,7 @@ class Network(probability_network.ProbabilityNetwork):
     def classify(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns nothing: a picture has no single class."""
+        """Returns an empty dict: a picture has no single class."""
         return {}
 
 

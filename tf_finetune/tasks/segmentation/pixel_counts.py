@@ -15,7 +15,7 @@ _DIVISIBLE = 3
 
 
 def list_classes(picture: examples.Picture) -> tuple[str, ...]:
-    """Returns the classes that occur in a prepared mask."""
+    """Lists the classes with a pixel in a picture's prepared mask."""
     mask = picture.label
     return tuple(
         name
@@ -25,7 +25,11 @@ def list_classes(picture: examples.Picture) -> tuple[str, ...]:
 
 
 def find_divisible_classes(pictures: Sequence[examples.Picture]) -> set[str]:
-    """Returns the classes of which each split can get a picture."""
+    """Finds the classes that enough pictures show for every split.
+
+    Copies of a picture and groups count once; pictures that the data assigns
+    to validation or test do not count.
+    """
     # In units of copies and groups, which are never divided; pictures that the
     # data assigns to validation or test are not drawn from.
     drawn = [each for each in pictures if each.split in (None, "train")]
@@ -42,7 +46,12 @@ def find_divisible_classes(pictures: Sequence[examples.Picture]) -> set[str]:
 def list_mask_values(
     pictures: Sequence[examples.Picture],
 ) -> dict[str, str | None]:
-    """Returns the class of each value in the user's mask files."""
+    """Maps each value in the user's mask files to its class.
+
+    Returns:
+        Value as text → class name, None: ignored; empty without masks of the
+        user's own.
+    """
     # The mapping is the same for a whole data set: the first mask tells it.
     given = (each.label for each in pictures if each.label.values)
     return {
@@ -57,11 +66,16 @@ def list_mask_values(
 def describe_masks(
     pictures: Sequence[examples.Picture], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Describes the masks of pictures: pixels and pictures by class.
+    """Counts pixels and pictures by class for data.json.
+
+    Args:
+        pictures: At least one, with prepared masks.
+        names: Names of the classes.
 
     Returns:
-        By class `pixels`, `pictures` (that show it) and `pixels_there` (all
-        pixels of these pictures); and `ignored_pixels`.
+        `pixels` (class → pixels), `pictures` (class → pictures that show it),
+        `pixels_there` (class → all pixels of these pictures that are not
+        ignored) and `ignored_pixels`, a number.
     """
     # The last column of a mask's counts is of ignored pixels.
     counts = np.array([picture.label.pixels for picture in pictures], "int64")

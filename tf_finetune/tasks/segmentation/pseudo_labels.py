@@ -19,7 +19,10 @@ _BINS = 1000  # Of the histogram of probabilities, per class.
 
 
 class MaskPseudoLabels:
-    """The likeliest class of each confident pixel; 255 (ignored) elsewhere."""
+    """Pseudo-labels that are masks of a model's most confident pixels.
+
+    Each confident pixel has its likeliest class, all others are 255 (ignored).
+    """
 
     by = "predictions"
     exclusive = True
@@ -30,8 +33,10 @@ class MaskPseudoLabels:
         """Finds the probability threshold of each class.
 
         Args:
-            batches: Probabilities [n, height, width, classes] of all pictures.
-            share: Of the pixels predicted to be of a class, 0..1.
+            batches: Probabilities [n, height, width, classes] of all
+                pictures, at least one batch.
+            share: Share of the pixels predicted to be of a class that get a
+                pseudo-label, 0..1.
 
         Returns:
             [classes], rounded down to a thousandth.
@@ -64,18 +69,19 @@ class MaskPseudoLabels:
         folder: pathlib.Path,
         resize: model_options.Resize,
     ) -> examples.Mask | None:
-        """Writes the pseudo-label of a picture as a mask.
+        """Writes the pseudo-label of a picture as a mask file.
 
         Args:
-            probabilities: [size, size, classes].
-            thresholds: [classes].
-            picture: Whose mask it is; it has its size.
-            names: Of the classes.
-            folder: Where the mask goes.
-            resize: How the picture became square.
+            probabilities: [size, size, classes], of the square picture.
+            thresholds: [classes], from `find_thresholds`.
+            picture: The picture; the mask has its upright size.
+            names: Names of the classes.
+            folder: Where the mask is written; made if missing.
+            resize: How the picture became square, a value of `--resize`.
 
         Returns:
-            None where no pixel is confident.
+            The label, ready for training; None where no pixel is confident,
+            and nothing is written.
         """
         indices = _label_pixels(probabilities, thresholds, picture, resize)
         # Pixels of each class; the last place is of ignored ones.
@@ -110,10 +116,13 @@ class MaskPseudoLabels:
         """Counts the pixels with a correct pseudo-label, and all with one.
 
         Args:
-            probabilities: [size, size, classes].
-            thresholds: [classes].
+            probabilities: [size, size, classes], of the square picture.
+            thresholds: [classes], from `find_thresholds`.
             picture: With its true mask; pixels ignored there do not count.
-            resize: How the picture became square.
+            resize: How the picture became square, a value of `--resize`.
+
+        Returns:
+            (correct, all) numbers of pixels.
         """
         guess = _label_pixels(probabilities, thresholds, picture, resize)
         truth = mask_preparation.read_indices(picture.label.indices)
