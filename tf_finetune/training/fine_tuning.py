@@ -32,9 +32,9 @@ class TrainingFeed:
 
     Attributes:
         num_examples: Examples of the training split.
-        batches: Maps (epoch, step), both from 0, to a dataset of (inputs,
-            targets) from there to the last epoch.
-        validation: Dataset of (inputs, targets) of the validation split.
+        batches: Maps (epoch, step), from 0, to all (inputs, targets) from
+            there.
+        validation: Batches of (inputs, targets) of the validation split.
         names: Maps (epoch, step) to the picture paths of that batch.
     """
 
@@ -60,7 +60,7 @@ def compile_trainer(
         config: The optimizer and its settings.
         loss: Loss of targets and logits.
         metrics: Metrics of targets and logits.
-        num_examples: Examples of the training split, for the schedule's length.
+        num_examples: Training examples, for the schedule's length.
         settings: Precision and compilation for the device.
 
     Returns:
@@ -153,7 +153,7 @@ def _make_stage(
 
 
 def needs_own_step(options: training_options.TrainingOptions) -> bool:
-    """Tells if several replicas or accumulation need `train_step.Trainer`.
+    """Tells if replicas or accumulation need `train_step.Trainer`.
 
     To be called in the scope of the strategy.
     """
@@ -295,7 +295,7 @@ def _join_targets(
     targets: Mapping[str, target_rows.Targets],
     config: train_config.TrainConfig,
 ) -> tf.data.Dataset:
-    """Pairs batches of validation inputs with their targets."""
+    """Pairs batches of validation inputs with targets."""
     size = config.training.batch_size
     expected = target_rows.batch_in_order(targets["validation"], size)
     return tf.data.Dataset.zip(inputs, expected)
