@@ -55,28 +55,40 @@ def efficientnet_lite0(image_tensor: keras.KerasTensor) -> keras.Model:
 
     Returns:
         A model with random weights, from the input of the graph to the last
-        feature map [batch, size/32, size/32, 1280]; so do the larger networks.
+        feature map [batch, size/32, size/32, 1280].
     """
     return _build(image_tensor, "efficientnet_lite0", width=1.0, depth=1.0)
 
 
 def efficientnet_lite1(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite1 (width 1, depth 1.1) like Lite0."""
+    """Builds EfficientNet-Lite1 (width 1, depth 1.1) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite1", width=1.0, depth=1.1)
 
 
 def efficientnet_lite2(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) like Lite0."""
+    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite2", width=1.1, depth=1.2)
 
 
 def efficientnet_lite3(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) like Lite0."""
+    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite3", width=1.2, depth=1.4)
 
 
 def efficientnet_lite4(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) like Lite0."""
+    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite4", width=1.4, depth=1.8)
 
 

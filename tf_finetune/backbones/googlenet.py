@@ -101,6 +101,7 @@ def _convolution(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
+    # Epsilon as in torchvision, where PyTorch would default to 1e-5.
     x = keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-3, name=f"{name}_bn"
     )(x)

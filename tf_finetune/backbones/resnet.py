@@ -25,7 +25,10 @@ def resnet18(image_tensor: keras.KerasTensor) -> keras.Model:
 
 
 def resnet34(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds ResNet-34 without its classifier; see `resnet18` for arguments."""
+    """Builds ResNet-34 without its classifier.
+
+    Argument and result are those of `resnet18`.
+    """
     return _resnet(image_tensor, (3, 4, 6, 3), name="resnet34")
 
 

@@ -178,10 +178,10 @@ class Rows:
         return len(self._places)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Reads rows by indices [n] or a boolean mask, in the dtype on disk.
+        """Reads rows by indices [n], or by one boolean per row.
 
         Returns:
-            [n, width], a new array.
+            [n, width] in the dtype on disk, a new array.
         """
         places = self._places[indices]
         found = np.empty([len(places), self.width], self.dtype)
@@ -217,7 +217,7 @@ class Rows:
         return mean, squares / len(self)
 
     def select(self, indices: np.ndarray) -> "Rows":
-        """Selects rows by indices or a boolean mask, without reading them."""
+        """Selects rows by indices or one boolean per row; reads none."""
         places = self._places[indices]
         return Rows(self._shards, places, self.width, self.dtype)
 

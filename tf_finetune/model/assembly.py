@@ -112,8 +112,11 @@ def replace_output_activation(
     """Returns an assembly whose `model` has a task's output activation.
 
     Args:
-        built: The assembly; it is left unchanged and shares all layers.
-        task: Task whose predictions replace those of `model`.
+        built: The assembly; it is left unchanged.
+        task: Task that converts logits to predictions.
+
+    Returns:
+        A new assembly with the same layers; only `model` differs.
     """
     trainer = built.trainer
     predictions = task.network.predictions(trainer.outputs[0])

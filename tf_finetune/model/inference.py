@@ -103,6 +103,9 @@ def apply_step(compiled: Step, batch: Batch) -> tf.Tensor:
         compiled: Function of `compile_step`.
         batch: Array or tensor of one input; a tuple for several inputs, a dict
             for inputs by name.
+
+    Returns:
+        The model's outputs, in the structure that the model returns.
     """
     parts = batch if isinstance(batch, tuple) else (batch,)
     return compiled(*tf.nest.map_structure(tf.convert_to_tensor, parts))

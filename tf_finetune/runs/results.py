@@ -203,6 +203,11 @@ def describe_run(
         built: The model and its parts.
         fingerprint: Fingerprint of the data.
         largest_batch: Batch size that was found; None if it was not searched.
+
+    Returns:
+        Versions of the environment, "seed", "largest_batch",
+        "data_fingerprint", "model", and "weights" (None for random ones); ready
+        for JSON.
     """
     loaded = built.loaded
     return {

@@ -32,8 +32,7 @@ class TrainingFeed:
 
     Attributes:
         num_examples: Examples of the training split.
-        batches: Maps (epoch, step), from 0, to all (inputs, targets) from
-            there.
+        batches: Maps (epoch, step), from 0, to (inputs, targets) from there on.
         validation: Batches of (inputs, targets) of the validation split.
         names: Maps (epoch, step) to the picture paths of that batch.
     """
@@ -134,6 +133,7 @@ def fit_trainer(
 def _make_stage(
     feed: TrainingFeed, config: train_config.TrainConfig
 ) -> stages.FitStage:
+    """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
     has_averages = options.ema_momentum is not None
     return stages.FitStage(
@@ -166,7 +166,7 @@ def needs_own_step(options: training_options.TrainingOptions) -> bool:
 def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the number of batches per epoch, a smaller last one included."""
+    """Returns the batches per epoch, a smaller last one included."""
     # Ceiling division in integers.
     return -(
         -num_examples // optimizers.choose_batch_size(options, num_examples)
@@ -237,8 +237,7 @@ def feed_cached_rows(
     """Builds batches of cached activations at the freeze boundary.
 
     Args:
-        rows: By split name, cached rows of "train" (all views) and
-            "validation".
+        rows: By split name, those of "train" (all views) and "validation".
         unpack: Converts rows [batch, width] to inputs of the trained model.
         data: The pictures, in the order of the rows.
         targets: By split name, the targets of "train" and "validation".

@@ -143,6 +143,7 @@ class _FeatureScaling:
         mean, variance = features.compute_moments()
         scale = np.sqrt(variance)
         self._mean = mean.astype("float32")
+        # A constant feature has deviation 0 and is not divided by it.
         self._scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:

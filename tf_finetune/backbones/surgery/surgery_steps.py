@@ -15,7 +15,7 @@ _WORDS, _NUMBERS = 46, (10, 10, 11)  # Widths: 80 columns with the spaces.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """Change of one layer or of several of a kind, as a line of the plan.
+    """Change of one layer or of several of a kind, a line of the plan's table.
 
     Attributes:
         flag: The option that requested it, e.g. "--norm=group".
@@ -114,8 +114,10 @@ def summarize_names(names: Sequence[str]) -> str:
     """Formats layer names as the first, the last and their number.
 
     Args:
-        names: At least one name, e.g. 53 give "conv1_bn … conv5_block3_3_bn
-            (53)".
+        names: At least one name.
+
+    Returns:
+        E.g. "conv1_bn … conv5_block3_3_bn (53)"; a single name alone.
     """
     ends = dict.fromkeys([names[0], names[-1]])
     count = f" ({len(names)})" if len(names) > 1 else ""

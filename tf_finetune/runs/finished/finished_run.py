@@ -86,7 +86,7 @@ class FinishedRun:
                 own; None: the run's own.
 
         Yields:
-            [batch, …] outputs of the model: probabilities, values or masks.
+            [batch, …] outputs of the model after its output activation.
         """
         settings = {
             "image_size": self.image_size,

@@ -30,8 +30,8 @@ def predict_run(
 ) -> list[Any]:
     """Predicts examples with a finished run and writes or reports the answers.
 
-    With `--output` the answers go into a table (and, for masks, files beside
-    it); without, each is reported as a line of text.
+    With `--output` the answers go into a table (and, where a prediction is a
+    picture, files beside it); without, each is reported as a line of text.
 
     Args:
         found: The run to predict with.

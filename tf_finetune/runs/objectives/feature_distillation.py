@@ -23,6 +23,9 @@ def learn(
     Args:
         given: The run, its unlabeled pictures and the supervised candidate,
             whose weights training starts from.
+
+    Returns:
+        The fine-tuned candidate, evaluated on validation, and its history.
     """
     context = given.context
     rows = context.cache.features.rows(

@@ -17,6 +17,9 @@ def learn(
     Args:
         given: The run, its unlabeled pictures and the supervised candidate,
             whose weights training starts from.
+
+    Returns:
+        The fine-tuned candidate, evaluated on validation, and its history.
     """
     context, options = given.context, given.context.config.unlabeled
     dealt = grouped_training.make_groups(

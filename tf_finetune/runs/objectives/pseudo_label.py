@@ -26,7 +26,7 @@ class PoolLabels:
     """Pseudo-labels of unlabeled pictures and their measured precision.
 
     Attributes:
-        labels: One for each picture of the pool; None where it is not confident
+        labels: One for each unlabeled picture; None where it is not confident
             enough.
         precision: Counts of right pseudo-labels among labeled pictures.
         where: The labeled pictures that were counted, in words.

@@ -151,6 +151,7 @@ def require_same(
         tf.distribute.ReduceOp.SUM, strategy.run(lambda: own), axis=None
     )
     mean = found / strategy.num_replicas_in_sync
+    # Whole numbers: equal ones differ from their mean by rounding only.
     if not bool(tf.reduce_all(tf.abs(mean - own) < 1e-3)):
         raise errors.RunError(
             "The workers found different checkpoints in the workdir: this one "
