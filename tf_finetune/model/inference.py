@@ -75,7 +75,8 @@ def predict_batches(compiled: Step, batches: Iterable[Batch]) -> np.ndarray:
 
     Args:
         compiled: Function of `compile_step`, of a model with one output.
-        batches: As in `predict`; at least one.
+        batches: At least one batch of the model's inputs: an array or tensor,
+            a tuple of them, or a dict by name.
 
     Returns:
         [n, …], the outputs of all batches in their order.
@@ -90,7 +91,8 @@ def stream_predictions(
 
     Args:
         compiled: Function of `compile_step`, of a model with one output.
-        batches: As in `predict`.
+        batches: Batches of the model's inputs: an array or tensor, a tuple of
+            them, or a dict by name.
     """
     for batch in batches:
         yield np.asarray(apply_step(compiled, batch))

@@ -100,7 +100,7 @@ def fit_trainer(
 ) -> fit.Outcome:
     """Fits a compiled trainer and keeps the weights of its best epoch.
 
-    It resumes from checkpoints in the workdir, and raises as `fit.fit` does.
+    It resumes from checkpoints, and raises `RunError` if training diverges.
 
     Args:
         trainer: Model that `compile_trainer` returned.
