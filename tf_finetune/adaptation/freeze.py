@@ -17,7 +17,15 @@ from tf_finetune.model import assembly
 def adapt(
     built: assembly.Assembly, options: model_options.ModelOptions
 ) -> method.Adapted:
-    """Adapts a network by training the layers that `--trainable` names.
+    """Prepares a backbone in which only the layers of `--trainable` train.
+
+    Args:
+        built: The pretrained backbone under its head.
+        options: `trainable` has "head", "top", "all", stage names or patterns
+            of layer names; `freeze_batch_norm` keeps batch norms from training.
+
+    Returns:
+        The layers that train, and functions to build and merge the model.
 
     Raises:
         UsageError: A pattern matches no layer that has weights.

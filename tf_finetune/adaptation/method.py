@@ -14,7 +14,7 @@ from tf_finetune.model.assembly import Assembly
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapted:
-    """Network that a method has prepared for fine-tuning.
+    """Backbone that an adaptation method has prepared for fine-tuning.
 
     The head is trained with every method and is not part of it.
 
@@ -22,14 +22,14 @@ class Adapted:
         trained: Variables that fine-tuning trains, by the backbone layer that
             they change and in the order of the graph: the layer's own, or
             variables that the method adds. The freeze boundary lies below the
-            first of these layers; if there is none, the backbone is frozen.
-        batch_norms: Layers among them that learn the statistics of batches.
-        description: Line of the plan about what only this method has.
-        build_trainer: Builds the model that `fit` trains from a network of
-            the assembly's layers: all of it, the part above the freeze
-            boundary, or one with further outputs. Inputs and outputs are those
-            of the network; the trainable variables are those of `trained` and
-            the head's. Called before `compile`, in the scope of the strategy.
+            first of these layers; empty where the backbone is frozen.
+        batch_norms: Names of those layers that update batch statistics.
+        description: Line of the plan about this method.
+        build_trainer: Builds the model that `fit` trains from a network of the
+            assembly's layers: all of it, the part above the freeze boundary, or
+            one with further outputs. Inputs and outputs are those of the
+            network; the trainable variables are those of `trained` and the
+            head's. Called before `compile`, in the scope of the strategy.
         merge: Writes the result of training into the network's own layers,
             after which added variables change nothing, as before training.
             Saved and exported models have plain Keras layers for this reason.
@@ -43,7 +43,7 @@ class Adapted:
 
 
 class Method(Protocol):
-    """Adaptation method, as `catalog.METHODS` names them."""
+    """Interface of an adaptation method, registered in `catalog.METHODS`."""
 
     def __call__(
         self, built: assembly.Assembly, options: model_options.ModelOptions
@@ -53,7 +53,11 @@ class Method(Protocol):
         Args:
             built: The pretrained backbone under its head. Variables that the
                 method adds are made here, in the scope of the strategy.
-            options: Those of the method are among them.
+            options: Options of the model, those of the method among them.
+
+        Returns:
+            The variables that train, and functions to build and merge the
+            model.
 
         Raises:
             UsageError: The options leave the method nothing to train.
@@ -61,16 +65,17 @@ class Method(Protocol):
 
 
 def set_trainable(built: assembly.Assembly, names: Collection[str]) -> None:
-    """Sets `trainable` of every layer; takes effect at the next compile.
+    """Sets `trainable` of every layer of a network, in place.
 
-    A batch-norm layer with `trainable = False` runs in inference mode and its
-    statistics stand still; calling it with `training=False` alone would not
-    hold them (Keras before 3.16 overwrites that argument in `fit`).
+    It takes effect at the next `compile`. A batch-norm layer with `trainable =
+    False` runs in inference mode and its statistics stay; calling it with
+    `training=False` alone would not keep them (Keras before 3.16 overwrites
+    that argument in `fit`).
 
     Args:
         built: The network.
-        names: The backbone layers whose own weights train; the head's always
-            do.
+        names: Backbone layers whose own weights train; all others are frozen.
+            The layers of the head always train.
     """
     moving = {*names, *built.head_layers}
     for layer in built.trainer.layers:
@@ -79,15 +84,16 @@ def set_trainable(built: assembly.Assembly, names: Collection[str]) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """One row of the plan: a stage of the backbone, or the head.
+    """One line of the plan: a stage of the backbone, or the head.
 
     Attributes:
-        group: A stage of the backbone, or "head".
-        layers: The first and the last of its layers that have weights.
-        parameters: Their count, batch-norm statistics included.
-        trainable: How many are trained, those that the method adds included.
-        learning_rate_factor: Times the run's learning rate; 0 where nothing is
-            trained.
+        group: Name of a stage, or "head".
+        layers: Names of the first and the last of its layers with weights.
+        parameters: Number of its weights, batch-norm statistics included.
+        trainable: Number of weights that train, those that the method adds
+            included.
+        learning_rate_factor: Multiplies the run's learning rate; 0 where
+            nothing is trained.
     """
 
     group: str
@@ -98,7 +104,16 @@ class PlanRow:
 
 
 def make_plan_rows(assembly: Assembly, adapted: Adapted) -> list[PlanRow]:
-    """Returns a row for each stage of the backbone and one for the head."""
+    """Counts the weights of each stage of the backbone and of the head.
+
+    Args:
+        assembly: The network.
+        adapted: The layers that train.
+
+    Returns:
+        One line of the plan per stage, from the input on, then one for the
+        head.
+    """
     backbone = assembly.backbone
     table = [
         _make_row(

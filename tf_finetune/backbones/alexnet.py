@@ -25,7 +25,8 @@ def alexnet(image_tensor: keras.KerasTensor) -> keras.Model:
         image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
-        A model to the last feature map, [batch, 6, 6, 256] for a size of 224.
+        A model with random weights, from the input of the graph to the last
+        feature map, [batch, 6, 6, 256] for a size of 224.
     """
     x = image_tensor
     for number, (filters, kernel, stride, padding, pools) in enumerate(

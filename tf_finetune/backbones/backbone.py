@@ -11,13 +11,13 @@ Preprocessing = Literal["caffe", "lite", "tf", "torch", "in_graph"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightsPackage:
-    """ImageNet weights that a Python package brings along as a file.
+    """ImageNet weights that a Python package contains as a file.
 
     Attributes:
-        distribution: The package as pip calls it.
+        distribution: Name of the package for pip.
         module: Its top-level module, which is found and never imported.
         file: Path of the weights file in the module's folder.
-        sha256: Of that file.
+        sha256: SHA-256 of that file, hexadecimal.
     """
 
     distribution: str
@@ -55,29 +55,31 @@ class TorchRules:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """Facts of a backbone, known without importing TensorFlow.
+    """Description of a backbone, readable without importing TensorFlow.
 
     Attributes:
-        name: As `--backbone` spells it, e.g. "mobilenet_v2".
+        name: Name in `--backbone`, e.g. "mobilenet_v2".
         builder: "package.module:function"; called with `image_tensor` (a
             float32 KerasTensor [batch, size, size, 3], preprocessed) and, if
             the spec has alphas, `alpha`; returns a `keras.Model` from the
-            graph's input to the last feature map. A constructor of Keras'
-            own, "keras.applications:ResNet50", is called in its own manner.
+            graph's input to the last feature map. A constructor of Keras' own,
+            "keras.applications:ResNet50", is called in its own manner.
         image_size: Side of the square input it was pretrained with, pixels.
         min_image_size: The smallest side it can be built with, pixels.
-        preprocessing: Scaling that is put before it so that it takes RGB
-            0..255; "in_graph": none, it scales its input itself.
+        preprocessing: Scaling that is put before it so that it takes RGB 0..255
+            (see `build.add_preprocessing`); "in_graph": none, it scales its
+            input itself.
         alphas: Available width multipliers, e.g. (0.25, 0.5, 1.0) for
             "mobilenet@0.25"; empty where the width is fixed.
-        weights_url: Of the no-top ImageNet weights, `{}` where alpha and size
-            enter; None where none are published for Keras.
+        weights_url: URL of the no-top ImageNet weights, with {alpha}, {tenths}
+            or {size} where the file depends on them; None where none are
+            published for Keras.
         weights_hash: First hexadecimal digits of that file's MD5 or SHA-256;
             None where no hash is published.
-        weights_package: The package that holds its ImageNet weights, in place
-            of a URL; None where there is no such package.
-        bundled_weights: Names of weights inside this package, mapped to file
-            names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
+        weights_package: Package that contains its ImageNet weights, in place of
+            a URL; None where there is no such package.
+        bundled_weights: Pairs (name for `--weights`, file name in
+            backbones/assets/).
         squeeze_excite: Whether squeeze-and-excitation blocks are requested
             ("resnet50+se"); surgery inserts them into the pretrained network.
         torch_rules: Of the graph that torchvision has ("resnet50+torch"); None
@@ -105,12 +107,12 @@ class BackboneSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Consecutive layers that end in one feature map.
+    """Consecutive layers of a backbone that end in one feature map.
 
     Attributes:
         name: "stage1" … "stage5", counted from the input.
-        stride: Input pixels per feature-map pixel at its end.
-        layer_names: In topological order.
+        stride: Input pixels per pixel of the feature map at its end.
+        layer_names: Names of its layers, in topological order.
     """
 
     name: str
@@ -120,18 +122,18 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A backbone as a Keras model, with its feature maps and stages.
+    """Backbone as a Keras model, with its feature maps and stages.
 
     Attributes:
-        spec: Its facts.
-        alpha: The width it was built with; None where width is fixed.
-        image_size: The side it was built with, pixels.
+        spec: Its description.
+        alpha: Width multiplier it was built with; None where width is fixed.
+        image_size: Side of the input it was built with, pixels.
         model: [batch, image_size, image_size, 3] RGB 0..255 float32 → the last
             feature map [batch, height, width, channels] (3: unless surgery has
             made it take arrays of other channels). The graph is flat:
             preprocessing and every layer are layers of this one model.
-        feature_maps: The feature map at each stride, as tensors of the graph.
-        stages: Every layer of `model` in exactly one stage.
+        feature_maps: By stride, the feature map as a tensor of the graph.
+        stages: The stages; every layer of `model` is in exactly one.
     """
 
     spec: BackboneSpec

@@ -21,11 +21,13 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     """Builds a backbone with random weights.
 
     Args:
-        name: As `--backbone` takes it.
-        image_size: Side of the square input, pixels; None: the backbone's own.
+        name: Value of `--backbone`, e.g. "resnet50" or "mobilenet_v2@0.5".
+        image_size: Side of the square input, pixels; None: the size it was
+            pretrained with.
 
     Returns:
-        The backbone; its model's graph is flat and takes RGB 0..255.
+        A new backbone; its model takes RGB 0..255 and its graph is flat.
+        Squeeze-and-excitation ("+se") is not inserted yet.
 
     Raises:
         UsageError: The name is unknown or the image too small.
@@ -79,13 +81,14 @@ def build_spec(
 def add_preprocessing(
     images: keras.KerasTensor, kind: backbones.Preprocessing
 ) -> keras.KerasTensor:
-    """Adds a network's preprocessing of RGB 0..255 to the graph.
+    """Adds a network's preprocessing of RGB 0..255 to a functional graph.
 
     Args:
         images: [batch, size, size, 3] float32.
-        kind: "caffe": BGR minus the mean; "lite": minus 127, by 128; "tf":
-            [-1, 1]; "torch": 0..1, standardized; "in_graph": the network does
-            it itself.
+        kind: "caffe": BGR minus the ImageNet mean; "lite": (x - 127) / 128;
+            "tf": scaled to -1..1; "torch": scaled to 0..1, then standardized
+            with ImageNet's mean and deviation; "in_graph": nothing, the network
+            does it itself.
 
     Returns:
         A tensor of the same shape. Standard Keras layers and operations only,

@@ -172,17 +172,17 @@ BACKBONES = registry.Registry("backbone", {each.name: each for each in _SPECS})
 
 
 def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
-    """Finds a backbone's facts and the width multiplier in its name.
+    """Finds a backbone's description and the width multiplier in its name.
 
     Args:
-        name: As `--backbone` takes it: a name, in Keras' spelling too
+        name: Value of `--backbone`: a name, in Keras' spelling too
             ("ResNet50V2"), "NAME@ALPHA" for families of several widths,
             "NAME+torch" for torchvision's graph, "NAME+se" for ResNets with
             squeeze-and-excitation, or "package.module:attribute" of a spec.
 
     Returns:
-        The spec, and alpha: 1.0 where none was given, None where the width is
-        fixed.
+        The spec, and the width multiplier: 1.0 where none was given, None where
+        the width is fixed.
 
     Raises:
         UsageError: There is no such backbone or width.
@@ -255,7 +255,7 @@ def _drop_separators(name: str) -> str:
 
 
 def format_table() -> str:
-    """Formats every backbone with its facts, one per line."""
+    """Formats every backbone with its image sizes and widths, one per line."""
     lines = [
         f"{'name':<22} {'image size':>10} {'smallest':>9}  "
         f"{'preprocessing':<14} {'top-1':>5}  widths"

@@ -41,16 +41,18 @@ class _LayerChange:
 def dilate_backbone(
     backbone: backbones.Backbone, output_stride: int
 ) -> backbones.Backbone:
-    """Builds a copy of the backbone without strides beyond `output_stride`.
+    """Builds a copy of a backbone with a finer last feature map.
+
+    Strides beyond `output_stride` become 1 and later kernels are dilated.
 
     Args:
-        backbone: As built; it stays as it is.
-        output_stride: Of the last feature map, a power of two.
+        backbone: The backbone, with its weights; it is left unchanged.
+        output_stride: Input pixels per pixel of the new last feature map, a
+            power of two.
 
     Returns:
-        A backbone of the same layers by name, with the same weights. Its
-        stages hold the same layers; coarser ones now have this stride. The
-        backbone itself if its stride is no larger.
+        A backbone with layers of the same names and weights, whose stages hold
+        the same layers; `backbone` itself if its stride is no larger.
 
     Raises:
         UsageError: A layer cannot be dilated.

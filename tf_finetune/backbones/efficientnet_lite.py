@@ -30,14 +30,14 @@ _CHANNEL_UNIT = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-    """Inverted residual block of a network.
+    """Inverted residual block of EfficientNet-Lite.
 
     Attributes:
         name: "block0", "block1", …, numbered through all stages.
         kernel: Side of its depthwise kernel, pixels.
-        stride: Of its depthwise convolution.
+        stride: Stride of its depthwise convolution.
         expansion: Factor by which its first convolution widens; 1: it has none.
-        channels: Of its output.
+        channels: Channels of its output.
     """
 
     name: str
@@ -48,44 +48,57 @@ class Block:
 
 
 def efficientnet_lite0(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite0 (width 1, depth 1) without its top.
+    """Builds EfficientNet-Lite0 (width 1, depth 1) without its classifier.
 
     Args:
         image_tensor: [batch, size, size, 3], (RGB - 127) / 128.
 
     Returns:
-        A model to the last feature map [batch, size/32, size/32, 1280]; so do
-        the larger ones.
+        A model with random weights, from the input of the graph to the last
+        feature map [batch, size/32, size/32, 1280].
     """
     return _build(image_tensor, "efficientnet_lite0", width=1.0, depth=1.0)
 
 
 def efficientnet_lite1(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite1 (width 1, depth 1.1) without its top."""
+    """Builds EfficientNet-Lite1 (width 1, depth 1.1) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite1", width=1.0, depth=1.1)
 
 
 def efficientnet_lite2(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) without its top."""
+    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite2", width=1.1, depth=1.2)
 
 
 def efficientnet_lite3(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) without its top."""
+    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite3", width=1.2, depth=1.4)
 
 
 def efficientnet_lite4(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) without its top."""
+    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) without its classifier.
+
+    Argument and result are those of `efficientnet_lite0`.
+    """
     return _build(image_tensor, "efficientnet_lite4", width=1.4, depth=1.8)
 
 
 def list_blocks(*, width: float, depth: float) -> list[Block]:
-    """Lists the blocks of a network, from its input to its output.
+    """Lists the blocks of an EfficientNet-Lite, from its input to its output.
 
     Args:
-        width: Factor of the channels.
-        depth: Factor of the repeats; the first and the last stage keep theirs.
+        width: Factor of the channels, which are rounded to multiples of 8.
+        depth: Factor of the blocks per stage, rounded up; the first and the
+            last stage keep theirs.
     """
     blocks = []
     last = len(_STAGES) - 1

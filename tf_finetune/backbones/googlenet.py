@@ -24,14 +24,15 @@ _STAGES = (
 
 
 def googlenet(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds GoogLeNet without its top.
+    """Builds GoogLeNet without its classifier.
 
     Args:
         image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
-        A model to the last feature map [batch, size/32, size/32, 1024]; of
-        sizes that are no multiple of 32 torchvision's own lose a pixel more.
+        A model with random weights, from the input of the graph to the last
+        feature map [batch, size/32, size/32, 1024], rounded up; torchvision's
+        own may be a pixel smaller where 32 does not divide the size.
     """
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
     x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
@@ -100,6 +101,7 @@ def _convolution(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
+    # Epsilon as in torchvision, where PyTorch would default to 1e-5.
     x = keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-3, name=f"{name}_bn"
     )(x)

@@ -12,19 +12,23 @@ _FILTERS = (64, 128, 256, 512)
 
 
 def resnet18(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds ResNet-18 without its top.
+    """Builds ResNet-18 without its classifier.
 
     Args:
         image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
-        A model to the last feature map [batch, size/32, size/32, 512].
+        A model with random weights, from the input of the graph to the last
+        feature map [batch, size/32, size/32, 512].
     """
     return _resnet(image_tensor, (2, 2, 2, 2), name="resnet18")
 
 
 def resnet34(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds ResNet-34 without its top; arguments as for `resnet18`."""
+    """Builds ResNet-34 without its classifier.
+
+    Argument and result are those of `resnet18`.
+    """
     return _resnet(image_tensor, (3, 4, 6, 3), name="resnet34")
 
 

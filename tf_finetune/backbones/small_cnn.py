@@ -6,14 +6,14 @@ _FILTERS = (24, 48, 96)
 
 
 def small_cnn(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds the network: a stem and three residual blocks of stride 2.
+    """Builds a small network: a stem and three residual blocks of stride 2.
 
     Args:
-        image_tensor: [batch, size, size, 3] in [-1, 1].
+        image_tensor: [batch, size, size, 3] in -1..1.
 
     Returns:
-        A model to the last feature map [batch, size/8, size/8, 96], with
-        about 170,000 parameters.
+        A model with random weights, from the input of the graph to the last
+        feature map [batch, size/8, size/8, 96]; about 170,000 parameters.
     """
     x = _convolution(image_tensor, _FILTERS[0], stride=1, name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)

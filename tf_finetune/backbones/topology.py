@@ -30,20 +30,22 @@ _MERGES = (keras.layers.Add, keras.layers.Concatenate)
 
 
 def find_feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
-    """Finds the last feature map at each stride.
+    """Finds the last feature map at each stride of a network.
 
-    At each stride this is the last tensor that all information passes
-    through, i.e. the end of the last block at that resolution. In graphs whose
-    blocks look two blocks back (NASNet) there is no such tensor; there it is
-    the merge of branches that lies farthest from the input. The last one in
-    order would be the preparation of an earlier block's output.
+    At each stride this is the last tensor that all information passes through,
+    i.e. the end of the last block at that resolution. In graphs whose blocks
+    look two blocks back (NASNet) there is no such tensor; there it is the merge
+    of branches that lies farthest from the input. The last one in order would
+    be the preparation of an earlier block's output.
 
     Args:
-        model: One input, one output, [batch, height, width, channels].
+        model: Functional model with one input and one output, [batch, height,
+            width, channels].
 
     Returns:
-        By stride (input pixels a feature-map pixel), rising; those of 2, 4,
-        8, 16 and 32 that exist. The last one is the model's output.
+        Tensors [batch, height, width, channels] of its graph by stride (input
+        pixels per feature-map pixel), ascending; those of 2, 4, 8, 16 and 32
+        that exist. The last one is the model's output.
     """
     strides = _compute_strides(model)
     waist = set(find_bottlenecks(model))
@@ -66,15 +68,15 @@ def find_feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
 def find_stages(
     model: keras.Model, maps: dict[int, keras.KerasTensor]
 ) -> tuple[backbones.Stage, ...]:
-    """Divides the layers into stages, one per feature map.
+    """Divides the layers of a network into stages, one per feature map.
 
     Args:
-        model: As for `find_feature_maps`.
-        maps: As `find_feature_maps` returns them.
+        model: Model that was passed to `find_feature_maps`.
+        maps: Feature maps that it returned.
 
     Returns:
-        One stage a feature map; "stageN" ends at stride 2 to the N. A layer
-        belongs to the first one it is needed for.
+        One stage per feature map, from the input on; "stageN" ends at stride 2
+        to the N. A layer belongs to the first stage that needs it.
     """
     makers = _map_makers(model)
     taken: set[int] = set()
@@ -95,10 +97,13 @@ def find_stages(
 
 
 def find_bottlenecks(model: keras.Model) -> Iterator[keras.Operation]:
-    """Yields operations whose output every path to the end goes through.
+    """Yields operations whose output every path to the model's output passes.
 
     In topological order these are the points at which no other tensor is still
-    needed (bottlenecks, or articulation points, of the graph).
+    needed (articulation points of the graph).
+
+    Args:
+        model: Functional model with one output.
     """
     # How often each tensor is still to be read.
     waiting: dict[int, int] = {}
@@ -121,14 +126,17 @@ def find_bottlenecks(model: keras.Model) -> Iterator[keras.Operation]:
 
 
 def list_inputs(operation: keras.Operation) -> list[keras.KerasTensor]:
-    """Returns the input tensors of an operation."""
+    """Lists the input tensors of an operation; an input layer has none."""
     if isinstance(operation, keras.layers.InputLayer):
         return []
     return keras.tree.flatten(operation.input)
 
 
 def get_stride_factor(operation: keras.Operation) -> int:
-    """Returns the factor by which an operation multiplies the stride."""
+    """Returns the stride of a convolution or pooling; 1 for others.
+
+    For a nested model it is the product over its layers.
+    """
     if isinstance(operation, keras.Model):
         return math.prod(get_stride_factor(layer) for layer in operation.layers)
     return operation.strides[0] if isinstance(operation, _STRIDED_LAYERS) else 1

@@ -25,25 +25,27 @@ def make_training_batches(
     first_step: int = 0,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
-    """Returns shuffled batches of cached rows and targets, several epochs.
+    """Builds shuffled batches of cached rows and targets over several epochs.
 
-    Their order is that of `pipeline.build_training_batches`. Each picture's
-    views take turns from epoch to epoch; in one epoch pictures differ in view.
+    The order of pictures is that of `pipeline.build_training_batches`. The
+    views of a picture take turns from epoch to epoch; within an epoch pictures
+    differ in view.
 
     Args:
-        rows: Of view 0 of every picture, then of view 1, and so on.
-        targets: Of n pictures; n divides the number of rows.
-        unpack: Rows [batch, width] → inputs of the trained model.
-        batch_size: Pictures a batch; an epoch's last batch may hold fewer.
-        seed: Start of every random draw.
-        first_epoch: From 0.
-        epochs: Number of the first epoch that is not wanted.
+        rows: View 0 of every picture, then view 1 of every picture, and so on.
+        targets: Targets of n pictures; n divides the number of rows.
+        unpack: Converts rows [batch, width] to inputs of the trained model.
+        batch_size: Pictures per batch; an epoch's last batch may hold fewer.
+        seed: Seed of every random draw.
+        first_epoch: First epoch to read, counted from 0.
+        epochs: Epoch to end before; `epochs` - `first_epoch` are read.
         first_step: Batches of the first epoch that are left out.
-        part: Of each batch; other rows are not read.
+        part: Replicas whose share of each batch is read; other rows are not
+            read.
 
     Returns:
-        Dataset of (inputs, targets [batch, …]); of a part, also the size of
-        the whole batch, int64.
+        Dataset of (inputs, targets [batch, …]); for a share of replicas, of
+        (inputs, targets, size of the whole batch, int64).
     """
     count = len(targets)
     steps = -(-count // batch_size)
@@ -85,7 +87,16 @@ def make_training_batches(
 def make_ordered_batches(
     rows: stores.Rows, *, unpack: Unpack, batch_size: int
 ) -> tf.data.Dataset:
-    """Reads the rows in their order, as batches of a network's inputs."""
+    """Builds batches of all cached rows in their order, for inference.
+
+    Args:
+        rows: The rows.
+        unpack: Converts rows [batch, width] to inputs of the network.
+        batch_size: Rows per batch; the last batch may hold fewer.
+
+    Returns:
+        Dataset of inputs: a tensor, or a tuple of tensors.
+    """
     return (
         tf.data.Dataset.range(len(rows))
         .batch(batch_size)
@@ -99,10 +110,17 @@ def make_ordered_batches(
 
 
 def take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
-    """Returns rows [len(places), width], float32.
+    """Reads cached rows inside a tf.data graph.
 
-    One Python call per batch, which reads a memory map; everything else is
-    part of the graph.
+    One Python call per batch, which reads a memory map; everything else is part
+    of the graph.
+
+    Args:
+        rows: Rows of a store.
+        places: [n] integer indices into them.
+
+    Returns:
+        [n, width] float32.
     """
     taken = tf.numpy_function(
         rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
@@ -112,21 +130,25 @@ def take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowLayout:
-    """Layout of a picture's tensors, flattened one after another in a row.
+    """Shapes of a picture's tensors that are flattened into one cached row.
 
     Attributes:
-        shapes: Of the tensors, without the batch axis.
+        shapes: Shape of each tensor without the batch axis, in the row's order.
     """
 
     shapes: tuple[tuple[int, ...], ...]
 
     @property
     def width(self) -> int:
-        """Numbers per row."""
+        """Numbers per row: the sum of the tensors' sizes."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def flat(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Joins tensors [batch, …] to rows [batch, width]."""
+        """Flattens tensors [batch, *shape] and joins them to [batch, width].
+
+        Args:
+            tensors: One for each of `shapes`, in that order.
+        """
         rows = [
             tf.reshape(each, [-1, math.prod(shape)])
             for each, shape in zip(tensors, self.shapes, strict=True)
@@ -134,7 +156,12 @@ class RowLayout:
         return rows[0] if len(rows) == 1 else tf.concat(rows, axis=1)
 
     def tensors(self, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
-        """Splits rows into a network's inputs, one tensor or several."""
+        """Splits rows [batch, width] into tensors [batch, *shape].
+
+        Returns:
+            The tensor if there is one shape; else a tuple, in the order of
+            `shapes`.
+        """
         # The inverse of `flat`.
         sizes = [math.prod(shape) for shape in self.shapes]
         parts = tuple(

@@ -27,13 +27,13 @@ _LOCK = ".lock"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One folder of the cache.
+    """Entry of the cache directory: one folder, with its size and last use.
 
     Attributes:
         name: Its path below the cache directory, e.g. "features/1f3a…".
         path: The folder.
-        what: Description of its content.
-        size_bytes: Of all its files.
+        what: Description of its content; may be empty.
+        size_bytes: Size of all its files.
         used: Time of last use, seconds since 1970.
     """
 
@@ -48,12 +48,18 @@ class Entry:
 def hold_entry(
     cache_dir: pathlib.Path, name: str, *, what: str
 ) -> Iterator[pathlib.Path]:
-    """Holds an entry's folder, created if missing, safe from eviction.
+    """Creates or opens an entry's folder and keeps it from being evicted.
+
+    Several processes may hold an entry; it is held until the block ends.
 
     Args:
         cache_dir: The cache directory.
-        name: Of the entry, below it.
-        what: Its description, kept with it.
+        name: Name of the entry, e.g. "features/1f3a…"; its folder is created if
+            it is missing.
+        what: Description of its content, stored with it.
+
+    Yields:
+        The folder.
 
     Raises:
         RunError: The cache directory cannot be written.
@@ -77,9 +83,9 @@ def hold_entry(
 
 
 def discard_path(path: pathlib.Path) -> None:
-    """Removes a file or empty folder that does not belong to the cache.
+    """Removes a file or an empty folder that does not belong to the cache.
 
-    A folder with content stays: somebody put it there.
+    A folder with content stays, and errors of the file system are ignored.
     """
     with contextlib.suppress(OSError):
         path.rmdir() if _is_folder(path) else path.unlink()
@@ -105,8 +111,11 @@ def _is_folder(path: pathlib.Path) -> bool:
 def list_entries(cache_dir: pathlib.Path) -> list[Entry]:
     """Lists the entries of the cache, the longest unused first.
 
-    These are the folders of features, one a network, and every other folder
-    as a whole.
+    An entry is the folder of one network's features, or another folder of the
+    cache directory as a whole.
+
+    Args:
+        cache_dir: The cache directory; an empty list if it does not exist.
     """
     if not cache_dir.is_dir():
         return []
@@ -123,7 +132,7 @@ def list_entries(cache_dir: pathlib.Path) -> list[Entry]:
 def evict_features(
     cache_dir: pathlib.Path, needed_bytes: int, *, limit_bytes: float
 ) -> bool:
-    """Evicts features, the longest unused first, until there is room.
+    """Removes cached features, the longest unused first, until bytes fit.
 
     Entries that a running process holds stay.
 
@@ -133,7 +142,8 @@ def evict_features(
         limit_bytes: Limit on the size of all features.
 
     Returns:
-        Whether there is room now, within the limit and on the disk.
+        Whether they fit now, within the limit and on the disk. Nothing is
+        removed where `needed_bytes` alone exceeds the limit.
     """
     if needed_bytes > limit_bytes:
         return False
@@ -157,7 +167,11 @@ def evict_features(
 
 
 def remove(entry: Entry) -> bool:
-    """Removes an entry; False if a running process holds it."""
+    """Removes an entry with its files, unless a running process holds it.
+
+    Returns:
+        Whether the folder is gone.
+    """
     try:
         _clear_path(entry.path / _LOCK, is_folder=False)
         lock = files.open_lock(entry.path / _LOCK)
@@ -174,7 +188,7 @@ def remove(entry: Entry) -> bool:
 
 
 def format_table(entries: Sequence[Entry]) -> str:
-    """Returns the entries as text, one a line, with the sum."""
+    """Formats entries as a text table, one a line, with the sum of sizes."""
     width = max([len(entry.name) for entry in entries], default=5)
     lines = [f"{'entry':<{width}} {'size':>9}  {'unused for':<10}  what"]
     for entry in entries:
@@ -238,10 +252,15 @@ def _format_age(used: float) -> str:
 def list_or_clear(
     config: command_configs.CacheConfig, *, report: Report
 ) -> None:
-    """Reports the entries, or removes those that `--clear` names.
+    """Reports the entries of the cache, or removes those `--clear` names.
+
+    Args:
+        config: `cache_dir`; `clear` has names of entries, of folders of
+            entries, or "all"; empty: the entries are listed.
+        report: Called with each text for the user.
 
     Raises:
-        UsageError: `--clear` names no entry.
+        UsageError: A name in `--clear` matches no entry.
     """
     folder = pathlib.Path(config.cache_dir).expanduser()
     found = list_entries(folder)

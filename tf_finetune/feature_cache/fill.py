@@ -25,12 +25,13 @@ Network = Callable[[tf.Tensor], Sequence[tf.Tensor]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
-    """A picture as it is, or under one fixed random augmentation.
+    """View of a picture: as it is, or under one fixed random augmentation.
 
     Attributes:
-        name: Of its row: SHA-256 of content, augmentation, seed and number.
+        name: Key of its cached row, a hexadecimal SHA-256 of content,
+            augmentation, seed and number of the view.
         path: The picture's file.
-        is_changed: Whether it is augmented; the name is then also the seed.
+        is_changed: Whether it is augmented; `name` is then also the seed.
     """
 
     name: str
@@ -49,11 +50,14 @@ def make_views(
     """Builds view `number` of each picture.
 
     Args:
-        paths: Of the pictures.
-        hashes: The SHA-256 of each one's content.
-        number: 0 is the picture as it is, every other one an augmented view.
-        level: Of the augmentation.
-        seed: Start of its random draws.
+        paths: Paths of the pictures.
+        hashes: SHA-256 of the content of each, hexadecimal.
+        number: 0 for the picture as it is, 1 and more for augmented views.
+        level: Value of `--augmentation`.
+        seed: Seed of its random draws.
+
+    Returns:
+        One view per picture, in their order; no picture is read.
     """
     if number == 0:
         return [
@@ -72,7 +76,14 @@ def make_views(
 
 
 def derive_seeds(wanted: Sequence[View]) -> np.ndarray:
-    """Derives the seeds of augmented views from their names, int32 [n, 2]."""
+    """Derives the augmentation seeds of views from their names.
+
+    Args:
+        wanted: n augmented views.
+
+    Returns:
+        int32 [n, 2], the first 64 bits of each name: equal in every run.
+    """
     # 64 bits of the SHA-256, so that a view looks the same in every run.
     numbers = [
         [int(view.name[start : start + 8], 16) for start in (0, 8)]
@@ -94,23 +105,24 @@ def fill_stores(
     title: str,
     check: Callable[[Sequence[View]], None] = lambda views: None,
 ) -> None:
-    """Computes the missing rows of several stores in one pass.
+    """Computes the rows that several stores lack, in one pass over pictures.
+
+    Rows are written as they are computed: a killed pass resumes where it was.
 
     Args:
-        into: Where the rows go, as they are computed: a killed pass goes on
-            where it was.
-        network: [batch, image_size, image_size, 3] → rows [batch, width] for
-            each store.
-        wanted: All as they are or all augmented; equal names are computed
-            once.
+        into: Stores to write to.
+        network: Maps [batch, image_size, image_size, 3] RGB 0..255 to one
+            [batch, width] per store.
+        wanted: Views to compute, all as they are or all augmented; equal names
+            are computed once.
         image_size: Side of the model's input, pixels.
         resize: How pictures become square.
-        pixels: How their files are decoded.
+        pixels: How picture files are decoded.
         batch_size: Pictures per step.
-        level: Of the augmentation of changed views.
-        title: Of the progress bar.
-        check: Called with views before their rows are written; raises if
-            their files changed since they were hashed.
+        level: Value of `--augmentation` for augmented views.
+        title: Title of the progress bar.
+        check: Called with views before their rows are written; raises if their
+            files changed since they were hashed.
     """
     # Of equal names the first view remains.
     view_of: dict[str, View] = {}
@@ -144,10 +156,10 @@ def fill_stores(
 def flush_if_due(writers: Sequence["Writer"]) -> None:
     """Writes the buffered rows of all writers if one of them is due.
 
-    All together, so that a killed pass resumes after a whole batch, in batches
-    of the same pictures as if it had not been killed: the last bits of a row
-    depend on the other rows of its batch. And in their order, so that where
-    the last store is complete, the others are.
+    All are written together, so that a killed pass resumes after a whole batch,
+    with the same pictures in each batch as without the kill: the last bits of a
+    row depend on the other rows of its batch. They are written in their order,
+    so that where the last store is complete, the others are.
     """
     if any(writer.is_due for writer in writers):
         flush_all(writers)
@@ -160,10 +172,10 @@ def flush_all(writers: Sequence["Writer"]) -> None:
 
 
 class Writer:
-    """Collects the missing rows of a store into shards of a good size.
+    """Buffers the missing rows of a store and writes them in large shards.
 
     Attributes:
-        names: Of the rows that are still missing.
+        names: Set of names whose rows were not added yet.
     """
 
     def __init__(
@@ -175,9 +187,9 @@ class Writer:
         """Starts with an empty buffer.
 
         Args:
-            store: Where the rows go.
-            names: Of the missing rows; others are skipped, and so are
-                repeated ones.
+            store: Store to write to.
+            names: Names of the missing rows; rows of other names are ignored by
+                `add`.
             check: Called with names before their rows are written; raises if
                 the rows do not belong to them.
         """
@@ -188,7 +200,12 @@ class Writer:
         self._since = time.monotonic()
 
     def add(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """Buffers rows [len(names), width]; writes nothing yet."""
+        """Buffers rows in memory; writes nothing yet.
+
+        Args:
+            names: n names; those that are not missing are skipped.
+            rows: [n, width], in the order of `names`.
+        """
         wanted = [i for i, name in enumerate(names) if name in self.names]
         if wanted:
             taken = [names[i] for i in wanted]
@@ -197,13 +214,13 @@ class Writer:
 
     @property
     def is_due(self) -> bool:
-        """Whether the buffer fills a shard, or its time is up."""
+        """Whether the buffer holds 8 MiB or was last written 20 seconds ago."""
         count = sum(len(part) for part, _ in self._waiting)
         is_full = count * self._store.row_bytes >= _BYTES_PER_SHARD
         return is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD
 
     def flush(self) -> None:
-        """Writes the buffered rows as one shard."""
+        """Checks the buffered rows and writes them as one shard, if any."""
         if self._waiting:
             names, rows = zip(*self._waiting, strict=True)
             names = [*itertools.chain.from_iterable(names)]

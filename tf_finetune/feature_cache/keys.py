@@ -22,12 +22,21 @@ def hash_network(
 ) -> str:
     """Hashes a network and its input settings to the key of its outputs.
 
-    Two networks with the same key give the same output for a picture: the key
-    hashes the weights, the graph (layers by position, since Keras numbers
-    their names by a counter of the process), which of its tensors come out,
-    the size and kind of resizing, the handling of transparency and 16-bit
-    values, the versions of TensorFlow and of the decoder, and the kernels in
-    use, whose results differ in the last digits.
+    Two networks with the same key give the same output for a picture. Hashed
+    are the weights, the graph (layers by position, since Keras numbers their
+    names by a counter of the process), its output tensors, the size and kind of
+    resizing, the handling of transparency and 16-bit values, the versions of
+    TensorFlow and of the decoder, and the kernels in use, whose results differ
+    in the last digits.
+
+    Args:
+        model: A functional model, with its weights.
+        image_size: Side of the model's input, pixels.
+        resize: How pictures become square.
+        pixels: How picture files are decoded.
+
+    Returns:
+        32 hexadecimal digits.
     """
     digest = hashlib.sha256()
     facts = [

@@ -22,13 +22,13 @@ _BLOCK_BYTES = 4 << 20
 
 @dataclasses.dataclass(frozen=True)
 class _Shard:
-    """One shard file: names, checksum and rows, each in NumPy's format.
+    """Shard file: names, checksum and rows, each in NumPy's format.
 
     Attributes:
         path: The file.
-        offset: Where its rows begin, bytes.
-        shape: Of its rows.
-        dtype: Of its rows.
+        offset: Position of its rows in the file, bytes.
+        shape: Shape of its rows.
+        dtype: Dtype of its rows.
     """
 
     path: pathlib.Path
@@ -44,21 +44,21 @@ class _Shard:
 
 
 class Store:
-    """Append-only shards of (name, row).
+    """Append-only store of rows by name, in shard files of one folder.
 
     A shard is written whole under a name of its own, so several processes may
-    write at once and a killed one leaves whole shards. Each carries a
-    checksum; one that is damaged or foreign is removed when the store is
-    opened, and its rows are missing again.
+    write at once and a killed one leaves whole shards. Each has a checksum; one
+    that is damaged or foreign is removed when the store is opened, and its rows
+    are missing again.
     """
 
     def __init__(self, folder: pathlib.Path, *, width: int, dtype: str) -> None:
-        """Opens existing shards; nothing is written yet.
+        """Opens and verifies the existing shards; writes nothing yet.
 
         Args:
-            folder: Of the shards; need not exist.
+            folder: Folder of the shards; need not exist.
             width: Numbers in a row.
-            dtype: Of the rows, "float32" or "float16".
+            dtype: Dtype of the rows, "float32" or "float16".
         """
         self._folder = pathlib.Path(folder)
         self._width = width
@@ -77,21 +77,22 @@ class Store:
 
     @property
     def row_bytes(self) -> int:
-        """Size of one row on disk."""
+        """Size of one row on disk, in bytes."""
         return self._width * self._dtype.itemsize
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Returns the names without a row, each once, in their order."""
+        """Returns the names that have no row, each once, in their order."""
         names = list(dict.fromkeys(names))
         known = self._find(names) >= 0
         return [name for name, there in zip(names, known, strict=True)
                 if not there]  # fmt: skip
 
     def put(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """Adds rows as one shard.
+        """Writes rows as one new shard.
 
         Args:
-            names: n names, hexadecimal SHA-256.
+            names: n names, hexadecimal SHA-256; rows of known names have no
+                effect.
             rows: [n, width]; converted to the store's dtype.
         """
         path = self._folder / f"{secrets.token_hex(8)}.rows"
@@ -104,7 +105,7 @@ class Store:
         self._add(path)
 
     def rows(self, names: Sequence[str]) -> "Rows":
-        """Returns rows in the order of `names`, read on demand.
+        """Returns rows in the order of `names`, read from disk on demand.
 
         Raises:
             KeyError: A name has no row.
@@ -153,7 +154,12 @@ class Store:
 
 
 class Rows:
-    """Rows of a store in a chosen order, read from disk on demand."""
+    """Rows of a store in a chosen order, read from disk on demand.
+
+    Attributes:
+        width: Numbers in a row.
+        dtype: Dtype of the rows on disk.
+    """
 
     def __init__(
         self,
@@ -162,7 +168,7 @@ class Rows:
         width: int,
         dtype: np.dtype,
     ) -> None:
-        """Takes rows by `places` [n, 2]: the shard and the position there."""
+        """Takes rows by `places` [n, 2]: index of the shard, and of its row."""
         self._shards = list(shards)
         self._places = places
         self.width = width
@@ -172,7 +178,11 @@ class Rows:
         return len(self._places)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Reads rows [len(indices), width] in the dtype of the store."""
+        """Reads rows by indices [n], or by one boolean per row.
+
+        Returns:
+            [n, width] in the dtype on disk, a new array.
+        """
         places = self._places[indices]
         found = np.empty([len(places), self.width], self.dtype)
         for shard in np.unique(places[:, 0]):
@@ -183,7 +193,7 @@ class Rows:
         return found
 
     def iterate_blocks(self) -> Iterator[np.ndarray]:
-        """Yields all rows in order, float32, some megabytes at a time."""
+        """Yields all rows in order, float32 [n, width], some MiB at a time."""
         size = max(_BLOCK_BYTES // (4 * self.width), 1)
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
@@ -192,7 +202,11 @@ class Rows:
             )
 
     def compute_moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Computes mean and variance over the rows, [width] float64 each."""
+        """Computes the mean and variance of each column over all rows.
+
+        Returns:
+            Both [width] float64; the variance is divided by the number of rows.
+        """
         total, squares = 0.0, 0.0
         for block in self.iterate_blocks():
             total = total + block.sum(axis=0, dtype="float64")
@@ -203,12 +217,15 @@ class Rows:
         return mean, squares / len(self)
 
     def select(self, indices: np.ndarray) -> "Rows":
-        """Selects some of the rows without reading them."""
+        """Selects rows by indices or one boolean per row; reads none."""
         places = self._places[indices]
         return Rows(self._shards, places, self.width, self.dtype)
 
     def append_rows(self, other: "Rows") -> "Rows":
-        """Appends the rows of another store without reading them."""
+        """Returns these rows and then those of `other`, without reading them.
+
+        Rows of two dtypes are read in the wider one.
+        """
         # Its shards are numbered after these.
         places = other._places + [len(self._shards), 0]
         return Rows(
@@ -219,18 +236,14 @@ class Rows:
         )
 
     def all(self) -> np.ndarray:
-        """Reads all rows, [n, width] float32."""
+        """Reads all rows into memory, [n, width] float32."""
         return self.take(np.arange(len(self))).astype("float32", copy=False)
 
 
 def _open_shard(
     path: pathlib.Path, width: int, dtype: np.dtype
 ) -> tuple[_Shard, np.ndarray]:
-    """Opens and verifies a shard; returns it with its names.
-
-    Raises:
-        ValueError: It is not a shard of this store, or damaged.
-    """
+    """Verifies a shard; returns it with its names, or raises ValueError."""
     with files.open_regular(path, within=path.parent) as file:
         size = os.fstat(file.fileno()).st_size
         names = _read_array(file, size, np.dtype(_NAME))

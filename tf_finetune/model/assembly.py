@@ -18,20 +18,20 @@ from tf_finetune.weights import loading
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """One set of weights as four Keras models that share their layers.
+    """Backbone and head as four Keras models that share their layers.
 
-    Training one of them trains all.
+    Training or assigning weights of one model changes all four.
 
     Attributes:
-        backbone: The feature extractor and what it declares of itself.
-        model: RGB 0..255 [batch, size, size, 3] → the task's predictions;
-            the model that is saved.
-        trainer: The same up to the logits, which losses are computed on.
-        extractor: Pictures → the head's inputs: pooled features
-            [batch, width], or feature maps.
-        head: Its inputs → logits.
-        loaded: Where the backbone's weights came from; None for random ones.
-        changes: What surgery did to the backbone.
+        backbone: The feature extractor with its stages and feature maps.
+        model: RGB 0..255 [batch, size, size, 3] → the task's predictions; the
+            model that is saved.
+        trainer: Pictures → logits, on which losses are computed.
+        extractor: Pictures → inputs of the head: pooled features [batch,
+            width], or one or several feature maps.
+        head: Inputs of the head → logits.
+        loaded: Origin of the backbone's weights; None for random ones.
+        changes: Changes that surgery made to the backbone.
     """
 
     backbone: backbones.Backbone
@@ -44,7 +44,7 @@ class Assembly:
 
     @property
     def features(self) -> batches.RowLayout:
-        """Layout of the head's inputs in a row of the feature cache."""
+        """Layout of the head's inputs as a row of the feature cache."""
         return batches.RowLayout(
             shapes=tuple(tuple(e.shape[1:]) for e in self.extractor.outputs)
         )
@@ -67,19 +67,24 @@ def build_model(
     *,
     weights: str = "none",
 ) -> Assembly:
-    """Builds the model: a backbone, with surgery, under a random head.
+    """Builds a pretrained backbone, with surgery, under a random head.
 
     Args:
         options: Backbone, image size, surgery, head.
-        task: Decides the number of logits and what becomes of them.
-        names: Of the outputs.
-        seed: Of the random weights.
-        weights: Of the backbone, as `--weights` takes them.
+        task: Task that decides the number of logits and the output activation.
+        names: Names of the model's outputs.
+        seed: Seed of the random weights; sets Python's, NumPy's and
+            TensorFlow's global seeds.
+        weights: Weights of the backbone, a value of `--weights`; "none":
+            random.
+
+    Returns:
+        A new assembly.
 
     Raises:
         UsageError: The backbone or head is unknown, the image too small, the
-            weights are those of another network, the surgery is impossible.
-        RunError: The weights cannot be had, read or matched.
+            weights are those of another network, or the surgery is impossible.
+        RunError: The weights cannot be downloaded, read or matched.
     """
     # Before anything is built: the head's weights are drawn from this seed.
     keras.utils.set_random_seed(seed)
@@ -104,7 +109,15 @@ def build_model(
 def replace_output_activation(
     built: Assembly, task: task_contract.Task
 ) -> Assembly:
-    """Returns the same layers with the output activation of another task."""
+    """Returns an assembly whose `model` has a task's output activation.
+
+    Args:
+        built: The assembly; it is left unchanged.
+        task: Task that converts logits to predictions.
+
+    Returns:
+        A new assembly with the same layers; only `model` differs.
+    """
     trainer = built.trainer
     predictions = task.network.predictions(trainer.outputs[0])
     # A tensor, not a list of one: an exported model would ask its callers
@@ -114,7 +127,7 @@ def replace_output_activation(
 
 
 def copy_values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
-    """Copies the values of variables, in their order."""
+    """Copies the values of variables to new arrays, in their order."""
     # Not `asarray`, which may be a view of memory that is assigned to later.
     return [np.array(variable) for variable in variables]
 
@@ -122,11 +135,14 @@ def copy_values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
 def assign_values(
     variables: Sequence[keras.Variable], values: Sequence[np.ndarray]
 ) -> None:
-    """Assigns values to variables.
+    """Assigns arrays to variables, in place.
 
     Args:
-        variables: Of a model or a layer, as `weights` lists them.
-        values: One each, in the same order.
+        variables: Variables of a model or a layer, as `weights` lists them.
+        values: One array per variable, in the same order.
+
+    Raises:
+        ValueError: Their numbers or shapes differ.
     """
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -134,7 +150,10 @@ def assign_values(
 
 @contextlib.contextmanager
 def keep_values(variables: Sequence[keras.Variable]) -> Iterator[None]:
-    """Gives variables their present values again after the block."""
+    """Restores the present values of variables when its block ends.
+
+    Values are restored after an error in the block, too.
+    """
     before = copy_values(variables)
     try:
         yield

@@ -32,7 +32,7 @@ _KERAS_CALL = keras.layers.BatchNormalization.call
 def list_batch_norms(
     model: keras.Model,
 ) -> list[keras.layers.BatchNormalization]:
-    """Returns the batch norms of a model, at any depth."""
+    """Lists the batch-norm layers of a model, also those of nested models."""
     return [
         layer
         for layer in model._flatten_layers(include_self=False)
@@ -42,16 +42,16 @@ def list_batch_norms(
 
 @contextlib.contextmanager
 def accelerate(model: keras.Model) -> Iterator[None]:
-    """Speeds up a model's batch norms, at any depth, inside the block.
+    """Speeds up the batch norms of a model on CPUs, within its block.
 
-    A function is compiled for what is set when it first runs: whatever is to
-    be fast has to run for the first time inside the block. Numbers differ by
-    rounding only. Where a GPU or TPU is visible nothing is done: XLA fuses the
-    formula there.
+    It acts on functions that are traced inside the block: whatever is to be
+    fast has to run for the first time there. Outputs differ by rounding only.
+    Where a GPU or TPU is visible nothing is changed: XLA fuses the formula
+    there.
 
     Args:
-        model: Whose layers are meant; inside the block of another model that
-            shares them, nothing is done twice.
+        model: Model whose layers, at any depth, are meant; inside the block of
+            another model that shares them nothing is done twice.
     """
     layers = (
         [] if _has_accelerator() else model._flatten_layers(include_self=False)

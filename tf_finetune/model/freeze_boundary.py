@@ -26,18 +26,20 @@ _PASSES_PER_STEP = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Boundary(batches.RowLayout):
-    """A network in two parts, below and above the freeze boundary.
+    """Network in two models, below and above the freeze boundary.
 
-    Both parts share the network's layers. Activations at the boundary are
-    cached as rows of this layout.
+    Both share the network's layers. Activations at the boundary are cached as
+    rows of this layout.
 
     Attributes:
+        shapes: Shape of each tensor at the boundary, without the batch axis.
         names: The layers whose outputs cross the boundary.
         images: The network's input.
         boundary_tensors: Tensors at the boundary, in the network's graph.
-        suffix: Activations at the boundary, one tensor or several → logits.
-        frozen_share: The prefix' fraction of the forward pass's
-            multiplications, 0..1.
+        suffix: Model from activations at the boundary, one tensor or several,
+            to logits.
+        frozen_share: Fraction of the forward pass's multiplications that lie
+            below the boundary, 0..1.
     """
 
     names: tuple[str, ...]
@@ -47,7 +49,12 @@ class Boundary(batches.RowLayout):
     frozen_share: float
 
     def build_prefix(self, *others: keras.KerasTensor) -> keras.Model:
-        """Builds images → activations at the boundary, then `others`."""
+        """Builds a model from pictures to activations at the boundary.
+
+        Args:
+            *others: Tensors of the network that are further outputs, after the
+                activations.
+        """
         return keras.Model(
             self.images, [*self.boundary_tensors, *others], name="prefix"
         )
@@ -55,7 +62,12 @@ class Boundary(batches.RowLayout):
     def build_upper_part(
         self, outputs: Sequence[keras.KerasTensor]
     ) -> keras.Model:
-        """Builds activations at the boundary → tensors of the network above."""
+        """Builds a model from activations at the boundary to tensors above it.
+
+        Args:
+            outputs: Tensors of the network at or above the boundary, in the
+                order of the new model's outputs.
+        """
         crossing = self.boundary_tensors
         known = {id(tensor) for tensor in crossing}
         # Keras refuses a model with an output that is also an input.
@@ -73,16 +85,16 @@ def find_boundary(
 ) -> Boundary | None:
     """Splits a network below its first trainable layer.
 
-    Of the possible boundaries the one with the fewest numbers is taken, as long
-    as few frozen layers lie above it (`_MAX_RECOMPUTED_FRACTION`).
+    Of the possible boundaries the one with the fewest activations is chosen, as
+    long as few frozen layers lie above it (`_MAX_RECOMPUTED_FRACTION`).
 
     Args:
-        model: One input, one output, as a graph of layers.
-        moving: The names of the layers that train.
+        model: Functional model with one input and one output.
+        moving: Names of the layers that train.
 
     Returns:
-        The split network; None where no layer with weights lies below the
-        first layer that trains, or too many tensors cross.
+        The split network; None where no layer with weights lies below the first
+        layer that trains, or more than four tensors cross.
     """
     frozen = _find_frozen(model, moving)
     work = {id(each): _count_multiplications(each) for each in model.operations}

@@ -20,7 +20,7 @@ _ROWS = 4096
 
 
 def compile_step(model: keras.Model) -> Step:
-    """Compiles the forward pass, inference mode.
+    """Compiles the forward pass of a model, in inference mode, for any batch.
 
     `Model.predict` compiles anew for the last batch, which is smaller.
 
@@ -28,8 +28,9 @@ def compile_step(model: keras.Model) -> Step:
         model: Any inputs, one output or several.
 
     Returns:
-        A function of a batch of each input; of a model whose inputs go by
-        name, of all of them by name.
+        A function that takes one batch tensor per input, or for a model with a
+        dict of inputs one dict of tensors. It reads the model's weights at each
+        call.
     """
     # The batch axis stays open; everything else is fixed.
     shapes = [
@@ -56,48 +57,84 @@ def predict(
     model: keras.Model,
     batches: Iterable[Batch],
 ) -> np.ndarray:
-    """Returns a model's predictions of all batches, in their order.
+    """Computes a model's outputs for all batches in inference mode.
 
     Args:
         model: Any inputs, one output.
-        batches: Of its input, or of several.
+        batches: Batches of its input; tuples for several inputs, dicts for
+            inputs by name.
+
+    Returns:
+        [n, …], the outputs of all batches in their order.
     """
     return predict_batches(compile_step(model), batches)
 
 
 def predict_batches(compiled: Step, batches: Iterable[Batch]) -> np.ndarray:
-    """Concatenates the outputs of a compiled forward pass over batches."""
+    """Computes the outputs of a compiled forward pass for all batches.
+
+    Args:
+        compiled: Function of `compile_step`, of a model with one output.
+        batches: At least one batch of the model's inputs: an array or tensor,
+            a tuple of them, or a dict by name.
+
+    Returns:
+        [n, …], the outputs of all batches in their order.
+    """
     return np.concatenate([*stream_predictions(compiled, batches)])
 
 
 def stream_predictions(
     compiled: Step, batches: Iterable[Batch]
 ) -> Iterator[np.ndarray]:
-    """Yields the outputs of a compiled forward pass, a batch at a time."""
+    """Yields the output array of a compiled forward pass for each batch.
+
+    Args:
+        compiled: Function of `compile_step`, of a model with one output.
+        batches: Batches of the model's inputs: an array or tensor, a tuple of
+            them, or a dict by name.
+    """
     for batch in batches:
         yield np.asarray(apply_step(compiled, batch))
 
 
 def apply_step(compiled: Step, batch: Batch) -> tf.Tensor:
-    """Applies a compiled forward pass to a batch of its input or inputs."""
+    """Applies a compiled forward pass to one batch.
+
+    Args:
+        compiled: Function of `compile_step`.
+        batch: Array or tensor of one input; a tuple for several inputs, a dict
+            for inputs by name.
+
+    Returns:
+        The model's outputs, in the structure that the model returns.
+    """
     parts = batch if isinstance(batch, tuple) else (batch,)
     return compiled(*tf.nest.map_structure(tf.convert_to_tensor, parts))
 
 
 def predict_rows(model: keras.Model, rows: np.ndarray) -> np.ndarray:
-    """Returns a model's predictions of the rows of an array."""
+    """Computes a model's outputs for all rows of an array in memory.
+
+    Args:
+        model: One input, one output.
+        rows: [n, …], at least one row.
+
+    Returns:
+        [n, …], computed in batches of 4096.
+    """
     starts = range(0, len(rows), _ROWS)
     return predict(model, (rows[start : start + _ROWS] for start in starts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedOutputs:
-    """Outputs of the pretrained part of a network for a batch of pictures.
+    """Features and boundary activations of a batch of pictures.
 
     Attributes:
-        features: [batch, width], the head's inputs.
-        rows: [batch, cut.width], activations at the freeze boundary; None if
-            not asked for.
+        features: [batch, width], the head's inputs, flattened.
+        rows: [batch, width], activations at the freeze boundary, flattened;
+            None if they were not asked for.
     """
 
     features: tf.Tensor
@@ -108,19 +145,23 @@ PretrainedStep = Callable[[tf.Tensor], PretrainedOutputs]
 
 
 class CompiledNetworks:
-    """Forward passes of one set of weights, which may change in between.
+    """Compiled forward passes of one model and of its parts.
 
-    Each is compiled when it is asked for first. There is one cut a run.
+    Each is compiled when it is first asked for, and reads the present weights
+    at every call.
+
+    Attributes:
+        boundary: The freeze boundary; None where nothing lies below it.
     """
 
     def __init__(
         self, built: assembly.Assembly, cut: freeze_boundary.Boundary | None
     ) -> None:
-        """Compiles nothing yet.
+        """Takes the model; compiles nothing yet.
 
         Args:
-            built: The model.
-            cut: Below the first layer that trains, if there is a cut.
+            built: The model and its parts.
+            cut: Its freeze boundary; None: it is not split.
         """
         self.boundary = cut
         self._built = built
@@ -132,19 +173,28 @@ class CompiledNetworks:
 
     @property
     def image_size(self) -> int:
-        """Side of the pictures, pixels."""
+        """Side of the model's square input, pixels."""
         return self._built.backbone.image_size
 
     def replace_model(self, model: keras.Model) -> None:
-        """Replaces the model by one with another output activation."""
+        """Replaces the whole model by one with another output activation.
+
+        Args:
+            model: Model that shares all other layers.
+        """
         self._model = model
         self._predictions = None  # Compiled from the model before.
 
     def pretrained_step(self, *, with_rows: bool) -> PretrainedStep:
-        """Returns pictures [batch, size, size, 3] → answers.
+        """Returns the compiled function from pictures to features.
 
         Args:
-            with_rows: Whether they have activations at the freeze boundary.
+            with_rows: Whether it computes activations at the freeze boundary in
+                the same pass; the model must be split then.
+
+        Returns:
+            Function of [batch, size, size, 3] RGB 0..255; compiled once for
+            each value of `with_rows`.
         """
         # Two functions: without a cut there are no rows to ask for.
         if with_rows not in self._whole:
@@ -154,21 +204,28 @@ class CompiledNetworks:
         return self._whole[with_rows]
 
     def compute_activations(self, images: tf.Tensor) -> tf.Tensor:
-        """Computes activations at the freeze boundary, [batch, cut.width]."""
+        """Computes activations at the freeze boundary of a batch of pictures.
+
+        Args:
+            images: [batch, size, size, 3] RGB 0..255.
+
+        Returns:
+            [batch, width] float32, the tensors at the boundary, flattened.
+        """
         if self._prefix is None:
             self._prefix = compile_step(self.boundary.build_prefix())
         return self.boundary.flat(keras.tree.flatten(self._prefix(images)))
 
     @property
     def suffix(self) -> Step:
-        """Activations at the freeze boundary, as tensors → logits."""
+        """Compiled function from activations at the boundary to logits."""
         if self._suffix is None:
             self._suffix = compile_step(self.boundary.suffix)
         return self._suffix
 
     @property
     def predictions(self) -> Step:
-        """Pictures → predictions of the whole model."""
+        """Compiled function from pictures to predictions of the whole model."""
         if self._predictions is None:
             self._predictions = compile_step(self._model)
         return self._predictions

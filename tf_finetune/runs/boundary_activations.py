@@ -26,13 +26,16 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundaryActivations:
-    """Activations below the first trainable layer, one row per picture or view.
+    """Cached activations at the freeze boundary: the inputs of fine-tuning.
 
     A view is one fixed augmentation of a picture; view 0 is the picture itself.
+    A row holds the activations of one view of one picture, flattened.
 
     Attributes:
-        rows: By split, of the unaugmented pictures, float32.
-        views: Of the training split: every view, one after the other.
+        rows: By split name, the rows of the unaugmented pictures in their
+            order, float32.
+        views: Rows of the training split: view 0 of every picture, then view 1
+            of every picture, and so on.
     """
 
     rows: Mapping[str, stores.Rows]
@@ -41,7 +44,15 @@ class BoundaryActivations:
     def stream_logits(
         self, context: contexts.RunContext, split: str
     ) -> Iterator[np.ndarray]:
-        """Yields the logits of a split in batches, computed from its rows."""
+        """Yields the logits of a split, computed from its cached activations.
+
+        Args:
+            context: The run; the present weights of its model are used.
+            split: "train", "validation" or "test".
+
+        Yields:
+            [batch, …] logits of the unaugmented pictures, in their order.
+        """
         return _stream_logits(
             context, self.rows[split], context.networks.boundary.tensors
         )
@@ -50,8 +61,16 @@ class BoundaryActivations:
 def compute_activations(context: contexts.RunContext) -> BoundaryActivations:
     """Computes the activations at the freeze boundary that training reads.
 
-    Unaugmented pictures stay float32, since figures are computed on them;
-    augmented views, the bulk, are float16 where that is precise enough.
+    Only activations that the cache lacks are computed. Unaugmented pictures
+    stay float32, since metrics are computed on them; augmented views, the bulk,
+    are float16 if the task's metrics on validation stay the same with it.
+
+    Args:
+        context: The run; its network has a freeze boundary.
+
+    Returns:
+        Rows of every split, and of all `num_views` views of the training split,
+        read from disk on demand.
     """
     rows = run_cache.split_rows(
         context.cache.open_activations("float32"), context.data
@@ -67,7 +86,15 @@ def compute_activations(context: contexts.RunContext) -> BoundaryActivations:
 
 
 def count_missing_bytes(context: contexts.RunContext) -> int:
-    """Returns the bytes still to be cached, with augmented views as float16."""
+    """Counts the bytes of activations that are still to be cached.
+
+    Args:
+        context: The run; its network has a freeze boundary.
+
+    Returns:
+        Bytes of the unaugmented pictures of all splits as float32 and of the
+        augmented training views as float16; 0 if the cache holds all.
+    """
     store = context.cache.open_activations("float32")
     names = [picture.sha256 for picture in context.data.pictures]
     size = len(store.missing(names)) * store.row_bytes
@@ -156,7 +183,15 @@ _KIND = json_schema.Table(json_schema.Text(longest=100))
 
 
 def load_choices(shared: workdir_files.Workdir) -> dict[str, str]:
-    """Reads the decisions of the run in a workdir, by name."""
+    """Reads the choices about the cache that the chief recorded for a run.
+
+    Args:
+        shared: The workdir of the chief.
+
+    Returns:
+        Choice by name: "cache" → "on" or "off", "views" → "float32" or
+        "float16"; empty if nothing is recorded yet.
+    """
     path = _choices_path(shared)
     try:
         return json_schema.read_json(
@@ -167,17 +202,30 @@ def load_choices(shared: workdir_files.Workdir) -> dict[str, str]:
 
 
 def record_choice(shared: workdir_files.Workdir, name: str, value: str) -> None:
-    """Records a decision; only the chief does so."""
+    """Adds a choice to those recorded in a workdir; only the chief calls this.
+
+    Args:
+        shared: The workdir of the chief.
+        name: "cache" or "views"; a choice of the same name is replaced.
+        value: As `load_choices` returns it.
+    """
     files.write_json(
         _choices_path(shared), {**load_choices(shared), name: value}
     )
 
 
 def load_chief_choice(shared: workdir_files.Workdir, name: str) -> str:
-    """Reads a decision that the chief has recorded.
+    """Reads one choice that the chief has recorded.
+
+    Args:
+        shared: The workdir of the chief.
+        name: "cache" or "views".
+
+    Returns:
+        The choice, as in `load_choices`.
 
     Raises:
-        RunError: It is not there.
+        RunError: No choice of this name is recorded.
     """
     found = load_choices(shared)
     if name not in found:

@@ -23,12 +23,12 @@ from tf_finetune.training.distributed import replicas
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheChoice:
-    """The input of fine-tuning: cached activations or pictures.
+    """Input of fine-tuning: cached activations or pictures.
 
     Attributes:
-        reads_cache: Whether it reads cached activations at the freeze
-            boundary; else pictures.
-        trainer: The part above the boundary, compiled while it was timed;
+        reads_cache: Whether fine-tuning reads cached activations at the freeze
+            boundary; else it decodes pictures in every epoch.
+        trainer: Compiled model above the freeze boundary, left from timing it;
             None if nothing was timed.
     """
 
@@ -37,13 +37,22 @@ class CacheChoice:
 
 
 def choose_input(context: contexts.RunContext) -> CacheChoice:
-    """Decides whether fine-tuning reads cached activations or pictures.
+    """Chooses whether fine-tuning reads cached activations or pictures.
 
-    The chief decides once a run, by timing both if `--cache=auto`; a resumed
-    run and the other workers read its decision.
+    The chief chooses once a run, with `--cache=auto` by timing both, and
+    records its choice in the workdir; a resumed run and the other workers read
+    it.
+
+    Args:
+        context: The run.
+
+    Returns:
+        The choice; `reads_cache` is False for a run without fine-tuning.
 
     Raises:
-        UsageError: `--cache=on` and the network or the data do not allow it.
+        UsageError: `--cache=on` was given, and the network, the augmentation or
+            the free space does not allow it.
+        RunError: A worker finds no choice of the chief.
     """
     known = boundary_activations.load_choices(context.shared)
     wanted = known.get("cache", context.config.output.cache)

@@ -18,13 +18,15 @@ from tf_finetune.tasks import task as task_contract
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A model that may become the result.
+    """Model that may become the result of a run.
 
     Attributes:
-        name: "probe" (the pretrained backbone under the solved head) or
-            "fine_tune".
-        weights: Of the whole model.
-        evaluations: The evaluation of each split that it has predicted.
+        name: "probe" (the solved head on the pretrained backbone), "fine_tune",
+            or, of an objective for unlabeled pictures, that with the
+            objective's name before it ("fixmatch_fine_tune").
+        weights: Values of all weights of the model, in Keras' order.
+        evaluations: By split name, the evaluation of each split that was
+            predicted; validation is always among them.
     """
 
     name: str
@@ -33,20 +35,22 @@ class Candidate:
 
     @property
     def decision(self) -> Mapping[str, Any]:
-        """The task's decision on validation, such as thresholds."""
+        """Values chosen on validation, such as thresholds; else empty."""
         return self.evaluations["validation"].decision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """Result of the two training stages, head and fine-tuning.
+    """Result of both training stages: the solved head, then fine-tuning.
 
     Attributes:
-        probe: The solved head, a baseline of every run.
-        fine_tuned: None where only the head is trained.
-        table: The history of the epochs.
-        cache: "on" if fine-tuning read the cache, else "off"; None where
-            there was no fine-tuning.
+        probe: The solved head on the pretrained backbone, a baseline of every
+            run.
+        fine_tuned: The fine-tuned model; None where only the head is trained.
+        table: Metrics of the fine-tuning epochs, one dict an epoch as in
+            `history.make_rows`; empty without fine-tuning.
+        cache: "on" if fine-tuning read cached activations, "off" if it read
+            pictures; None where there was no fine-tuning.
     """
 
     probe: Candidate
@@ -60,12 +64,14 @@ class RunResult:
     """Result of a run: its candidates and the one that is kept.
 
     Attributes:
-        fit_result: The result on labeled pictures alone; with the whole
-            history.
+        fit_result: The result on labeled pictures alone; its `table` also has
+            the epochs on unlabeled pictures.
         chosen: The candidate that is kept.
-        beside: By name, the candidates, evaluated on every split; empty in a
+        beside: Candidates by name ("supervised", and the objective), evaluated
+            on every split; empty where the objective gave none, diverged, or
+            was not asked for.
+        facts: The entry of evaluation.json about unlabeled pictures; None in a
             run on labeled pictures alone.
-        facts: The entry of evaluation.json about unlabeled pictures.
     """
 
     fit_result: FitResult
@@ -79,7 +85,16 @@ def make_candidate(
     name: str,
     evaluations: split_evaluation.Evaluations,
 ) -> Candidate:
-    """Creates a candidate from a copy of the model's present weights."""
+    """Creates a candidate from a copy of the model's present weights.
+
+    Args:
+        context: The run.
+        name: As in `Candidate.name`.
+        evaluations: Evaluations of these weights by split name.
+
+    Returns:
+        A candidate that later training does not change.
+    """
     weights = assembly.copy_values(context.assembly.model.weights)
     return Candidate(name=name, weights=weights, evaluations=evaluations)
 
@@ -87,10 +102,18 @@ def make_candidate(
 def select_candidate(
     context: contexts.RunContext, learned: FitResult
 ) -> Candidate:
-    """Selects probe or fine-tuned model on validation; assigns its weights.
+    """Selects the probe or the fine-tuned model and assigns its weights.
 
-    Fine-tuning is kept where it is better than the probe beyond chance, or,
-    within chance, by its mean loss (`candidate_selection`).
+    The fine-tuned model is kept where it is better than the probe on validation
+    beyond chance, or, within chance, by its mean loss (`candidate_selection`).
+    One that predicts NaN or infinite values is never kept.
+
+    Args:
+        context: The run; its model gets the weights of the candidate.
+        learned: Both candidates.
+
+    Returns:
+        One of the two candidates; the probe where there is no other.
     """
     if learned.fine_tuned is None:
         return learned.probe
@@ -116,12 +139,12 @@ def select_candidate(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The better one of some candidates on validation.
+    """Best of several candidates on validation.
 
     Attributes:
-        name: Of the candidate.
-        candidate: It.
-        text: The figures of all and the reason, in one line.
+        name: Its key in the mapping that was compared.
+        candidate: The candidate.
+        text: Metrics of all candidates and the reason, in one line.
     """
 
     name: str
@@ -132,12 +155,15 @@ class Selection:
 def compare_candidates(
     candidates: Mapping[str, Candidate], task: task_contract.Task, seed: int
 ) -> Selection:
-    """Selects a candidate by its evaluation on validation.
+    """Selects the best of several candidates by their metrics on validation.
 
     Args:
-        candidates: By name; each has figures of validation.
+        candidates: By name; the `figures` of each on validation are not None.
         task: The task of the run.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The selected candidate; no weights are assigned.
     """
     found = {n: e.evaluations["validation"] for n, e in candidates.items()}
     kept = candidate_selection.select_candidate(
@@ -153,5 +179,5 @@ def compare_candidates(
 
 
 def assign_candidate(context: contexts.RunContext, chosen: Candidate) -> None:
-    """Gives the model the weights of a candidate."""
+    """Assigns the weights of a candidate to the model of a run, in place."""
     assembly.assign_values(context.assembly.model.weights, chosen.weights)

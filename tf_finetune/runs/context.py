@@ -25,21 +25,21 @@ class RunContext:
 
     Attributes:
         config: The config in effect.
-        requested_config: The config asked for: the same, but for a batch size
-            and a learning rate that were found.
-        largest_batch: The batch size that fits into memory; None where that
-            was not asked.
-        place: Where results go; a worker that is not the chief has one of its
-            own, which nobody reads.
-        shared: Where the chief's results go, which all workers read.
-        data: Cleaned and divided.
-        task: The task, adapted to the data.
+        requested_config: The config that the user asked for; it differs from
+            `config` in a batch size and a learning rate that were found.
+        largest_batch: Largest batch size that fits into memory; None without
+            `--batch_size=auto`.
+        place: Workdir for results; a worker that is not the chief has a
+            temporary one of its own, which nobody reads.
+        shared: Workdir of the chief, which all workers read.
+        data: Usable pictures, divided into splits.
+        task: The task, with its label statistics of this data.
         assembly: The model and its parts.
-        adapted: The model as fine-tuning trains it.
-        networks: The model compiled, split below the first trained layer.
-        cache: The outputs of its frozen part.
+        adapted: The model prepared for fine-tuning by `--adaptation`.
+        networks: Compiled forward passes, split at the freeze boundary.
+        cache: Cached features and activations of the frozen layers.
         strategy: The devices; variables must be made in its scope.
-        settings: How they compute while training.
+        settings: Precision, compilation and other settings of the devices.
     """
 
     config: train_config.TrainConfig
@@ -68,12 +68,12 @@ class RunContext:
 
     @property
     def fine_tunes(self) -> bool:
-        """Whether the fine-tuning stage has anything to do."""
+        """Whether the run has a fine-tuning stage (see `fine_tunes` below)."""
         return fine_tunes(self.config, self.adapted)
 
     @functools.cached_property
     def label_description(self) -> dict[str, Any]:
-        """The description of the labels, as in data.json."""
+        """Class counts or label statistics of the data, as in data.json."""
         return self.task.labels.describe(self.data)
 
     @property
@@ -84,7 +84,11 @@ class RunContext:
         )
 
     def targets(self, split: str) -> target_rows.Targets:
-        """Returns the targets of a split."""
+        """Returns the targets of a split, one for each picture, in order.
+
+        Args:
+            split: "train", "validation" or "test".
+        """
         return self.task.network.targets(
             self.data, split, config=self.config, image_size=self.image_size
         )
@@ -93,7 +97,16 @@ class RunContext:
 def fine_tunes(
     config: train_config.TrainConfig, adapted: method.Adapted
 ) -> bool:
-    """Whether the fine-tuning stage of a run has anything to do."""
+    """Tells whether a run has a fine-tuning stage.
+
+    Args:
+        config: The config of the run.
+        adapted: The layers that the adaptation method trains.
+
+    Returns:
+        False with `--epochs=0`, and where the backbone is frozen and the head
+        is solved (`--head_init=probe`); else True.
+    """
     options = config.training
     # A random head has to be trained even if the backbone is frozen.
     moves = adapted.trained or options.head_init == "random"

@@ -19,13 +19,20 @@ def fine_tune(
     timed: keras.Model | None,
     activations: boundaries.BoundaryActivations | None,
 ) -> list[dict]:
-    """Fine-tunes the model from its present weights; returns the history.
+    """Fine-tunes the model of a run in place, from its present weights.
+
+    The model ends with the weights of its best epoch on validation. The history
+    is written to the workdir after every epoch.
 
     Args:
         context: The run.
-        timed: The trainer above the freeze boundary, compiled already if its
-            step was timed.
-        activations: Of every view; None: it is trained on pictures.
+        timed: Compiled model above the freeze boundary, if its step was timed;
+            None: it is compiled here.
+        activations: Cached activations of every view to train on; None:
+            pictures are decoded and augmented in every epoch.
+
+    Returns:
+        History rows of the epochs, as `history.make_rows` builds them.
     """
     # On cached rows only the part above the freeze boundary is trained; it
     # shares its layers with the whole model.
@@ -58,8 +65,11 @@ def evaluate_fine_tuned(
 
     Args:
         context: The run.
-        activations: With them every split is evaluated; None: validation
-            alone, from pictures.
+        activations: With them every split is evaluated from the cache; None:
+            validation alone is evaluated, from pictures.
+
+    Returns:
+        Evaluations by split name.
     """
     if activations is None:
         found = split_evaluation.evaluate_model(context, "validation")
@@ -107,7 +117,12 @@ def prepare_trainer(
 
     Args:
         context: The run.
-        above: Trains on activations at this boundary; None: on pictures.
+        above: Freeze boundary whose cached activations are the inputs; None:
+            the inputs are pictures.
+
+    Returns:
+        Compiled model up to the logits, made in the scope of the strategy; it
+        shares its layers with the model of the run.
     """
     # The optimizer's variables must be made in the scope, too.
     network = above.suffix if above else context.assembly.trainer
@@ -124,7 +139,13 @@ def prepare_trainer(
 
 @contextlib.contextmanager
 def enter_training(context: contexts.RunContext) -> Iterator[None]:
-    """Enters the scope of the strategy and the dtype policy of training."""
+    """Enters the scope of the strategy and the dtype policy of training.
+
+    Leaving the block restores both.
+
+    Args:
+        context: The run.
+    """
     with (
         context.strategy.scope(),
         device_settings.apply_policy(

@@ -21,13 +21,16 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """Solved parts of a fusion of inputs, and the logits of its candidates.
+    """Solved heads of a table's inputs, and the logits of all candidates.
 
     Attributes:
-        parts: The solved parts.
-        stacks: By candidate; none of the network.
-        logits: By candidate and split, [n, outputs].
-        alone: The same of every single part.
+        parts: The solved fusion parts: one head for each picture column, for
+            the joined pictures, and for the other columns.
+        stacks: By candidate name, the weighted sum of the parts' logits; the
+            candidate "network" has none.
+        logits: By candidate name, then by split name, [rows, outputs].
+        alone: By part name, then by split name, [rows, outputs], the logits of
+            that part alone.
     """
 
     parts: fusion_parts.FusionParts
@@ -41,12 +44,17 @@ def solve_candidates(
     joined: Mapping[str, input_rows.JoinedRows],
     chosen: str,
 ) -> Fusion:
-    """Solves the parts on the training rows; computes each candidate's logits.
+    """Solves the fusion parts on the training rows and computes all logits.
 
     Args:
-        context: The run on rows, with the better weights in its model.
-        joined: The rows by split.
-        chosen: The name of the candidate whose weights the model has.
+        context: The run, with `chosen`'s weights in its model and rows of the
+            table as the examples of its data.
+        joined: The rows of the table by split name.
+        chosen: Name of the candidate whose weights the model has, "probe" or
+            "fine_tune".
+
+    Returns:
+        The solved parts, and each candidate's logits on every split.
     """
     inputs = input_protocol.list_inputs(context.config.data)
     solver = head_solvers.find_solver(context.task.network.solver)

@@ -22,11 +22,15 @@ from tf_finetune.workdir import array_files
 def fit_head(
     context: contexts.RunContext, rows: Mapping[str, stores.Rows]
 ) -> split_evaluation.Evaluations:
-    """Gives the model a fitted head and evaluates it on every split.
+    """Fits the head of a run in place and evaluates it on every split.
 
     Args:
-        context: The run.
-        rows: By split, the head's inputs.
+        context: The run; the head of its model gets the weights.
+        rows: By split name, the cached features, one row a picture in the order
+            of the split.
+
+    Returns:
+        Evaluations by split name.
     """
     built = context.assembly
     head_fit.set_solution(built.head, solve_head(context, rows["train"]))
@@ -49,7 +53,17 @@ def _stream_logits(
 def solve_head(
     context: contexts.RunContext, features: stores.Rows
 ) -> problems.Solution:
-    """Returns the solved head; the chief solves it, the others read it."""
+    """Solves the head on the chief; other workers read its solution.
+
+    The model of the run is left unchanged.
+
+    Args:
+        context: The run.
+        features: Cached features of the training split, one row a picture.
+
+    Returns:
+        The weights of the head, in Keras' order, and how they were found.
+    """
     path = context.shared.checkpoints / "head.npz"
     if not context.is_chief:
         saved = array_files.read_arrays(path, within=context.shared.path)
@@ -68,11 +82,15 @@ def solve_head(
 def copy_to_one_device(
     model: keras.Model, strategy: tf.distribute.Strategy | None
 ) -> keras.Model:
-    """Returns a head whose variables lie on one device.
+    """Copies a head so that its variables lie on one device.
 
     Args:
-        model: Made in the scope of the strategy; it is left as it is.
-        strategy: None: there is none.
+        model: The head, made in the scope of the strategy; left unchanged.
+        strategy: The devices; None: no strategy is in use.
+
+    Returns:
+        A copy with the same weights where there are several replicas; else
+        `model` itself.
     """
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return model

@@ -39,16 +39,25 @@ def fuse_inputs(
     chosen: candidates.Candidate,
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Solves, chooses, saves and evaluates the model of all inputs.
+    """Solves, selects, saves and evaluates one model of all inputs of a table.
+
+    It writes the fused model, predictions.csv, evaluation.json and the pictures
+    that exports are checked on to the workdir.
 
     Args:
-        context: The run, with the better weights in its model.
-        learned: Its probe's backbone gives the features.
+        context: The run, with the weights of `chosen` in its model.
+        learned: Result of training; features are those of its probe.
         chosen: The candidate whose weights the model has.
-        figures: Of single pictures.
+        figures: Metrics of single pictures, as `results.evaluate_splits`
+            returns them.
 
     Returns:
-        Figures of rows, which replace those of pictures.
+        Metrics of rows, a new dict with the keys of `figures` and "fusion";
+        those of single pictures are among its baselines.
+
+    Raises:
+        RunError: The fused model does not compute the logits that its parts
+            were solved for.
     """
     joined, left_out = input_rows.join_pictures(
         input_rows.read_table(context.config.data), context.data

@@ -30,18 +30,25 @@ def keep_classifier(
     start: float,
     report: Callable[[str], None],
 ) -> finished_run.FinishedRun:
-    """Builds the network of a weights file with its classifier, and saves it.
+    """Builds a run from a weights file with its own classifier; trains nothing.
+
+    It writes the model and the description files of a finished run to the
+    workdir.
 
     Args:
-        config: The config asked for.
-        paths: Pictures that exports are checked on; may be empty.
-        place: Where results go.
-        start: Of the run, seconds of `time.monotonic`.
+        config: The config that the user asked for; `--weights` names the file.
+        paths: Picture files that exports are checked on; may be empty.
+        place: Workdir for results.
+        start: Start of the run, seconds of `time.monotonic`.
         report: Called with each text for the user.
 
+    Returns:
+        The finished run, with its model in memory.
+
     Raises:
-        UsageError: The file has no classifier that can be kept, or not as
-            many classes as there are names.
+        UsageError: The file has no classifier that can be kept, or its number
+            of classes differs from the number of names.
+        DataError: None of the pictures can be used.
     """
     names = _list_names(config)
     task = tasks.TASKS.get(config.model.task)

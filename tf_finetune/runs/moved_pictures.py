@@ -12,27 +12,31 @@ _LARGEST_PICTURE = 1 << 30
 
 
 class PictureFinder:
-    """Finds pictures where they were, or in a folder that they were moved to.
+    """Finds pictures at their old paths, or in a folder they were moved to.
 
     In the folder a picture is looked for by the end of its old path, the
-    longest first, and then by its name alone, anywhere.
+    longest first, and then by its file name alone, in any subfolder.
     """
 
     def __init__(self, root: str | None) -> None:
-        """Searches nothing yet.
+        """Prepares a search; reads nothing from the disk yet.
 
         Args:
-            root: The folder; None: pictures are where they were.
+            root: Folder to search; None: pictures are looked for at their old
+                paths only.
         """
         self._root = root and pathlib.Path(root).expanduser()
         self._by_name: dict[str, list[str]] | None = None
 
     def find(self, path: str, sha256: str) -> str | None:
-        """Returns the path of an unchanged picture; None if there is none.
+        """Finds a picture file whose content is unchanged.
 
         Args:
-            path: Where it was.
-            sha256: Of its bytes.
+            path: Its old path.
+            sha256: SHA-256 of its bytes, hexadecimal.
+
+        Returns:
+            The path of a file with this hash; None if there is none.
         """
         places = self._list_places(path) if self._root else iter([path])
         return next((each for each in places if _has_hash(each, sha256)), None)

@@ -43,9 +43,16 @@ _RECORD_KIND = json_schema.Record(
 
 
 def choose_indices(data: examples.ImageData, count: int) -> list[int]:
-    """Chooses up to `count` pictures of the last split for parity checks.
+    """Chooses pictures of the last split whose predictions check exports.
 
-    They are spread evenly over it. It is the test split, if there is one.
+    Args:
+        data: Pictures in splits; the last one is test, if there is a test
+            split.
+        count: Most pictures to choose.
+
+    Returns:
+        Ascending indices into the last split, spread evenly; all of them where
+        it has no more than `count`.
     """
     return _spread_indices(len(data.split(data.splits[-1])), count)
 
@@ -57,18 +64,20 @@ def write_record(
     kept: np.ndarray,
     joined: "input_rows.JoinedRows | None" = None,
 ) -> None:
-    """Writes predictions and truth of some pictures of the last split.
+    """Writes the pictures that exports are checked and calibrated on.
 
-    And the training pictures that a quantized export is calibrated on.
+    For the check: pictures of the last split with their predictions and labels;
+    for the calibration of quantized exports: training pictures. Paths and
+    hashes are stored, no pixels.
 
     Args:
-        place: The run's folder.
+        place: Workdir of the run.
         task: Its task.
         data: Its pictures.
         kept: [n, …], the evaluation's predictions of the pictures that
-            `choose_indices` names for n.
-        joined: The rows of the last split, where rows were predicted; None:
-            pictures were.
+            `choose_indices` chooses with `count` n.
+        joined: Rows of the last split where rows of a table were predicted;
+            None where single pictures were.
     """
     pictures = data.split(data.splits[-1])
     indices = _spread_indices(len(pictures), len(kept))
@@ -93,13 +102,13 @@ def write_unlabeled_record(
     pictures: Sequence[examples.Picture],
     predict: Callable[[list[str]], np.ndarray],
 ) -> None:
-    """Writes predictions of some pictures without labels.
+    """Writes pictures without labels that exports are checked on.
 
     Args:
-        place: The run's folder.
-        pictures: In any order; those spread evenly over them are kept, for the
-            calibration of quantized exports too.
-        predict: Paths → predictions [n, …].
+        place: Workdir of the run.
+        pictures: In any order; up to 64 are chosen evenly for the check, up to
+            256 for the calibration of quantized exports.
+        predict: Maps n paths to predictions [n, …].
     """
     kept = [
         pictures[i] for i in _spread_indices(len(pictures), _KEPT_UNLABELED)
@@ -140,16 +149,22 @@ def read_record(
 ) -> jobs.ParityReference:
     """Reads the held-out examples that exports are compared on.
 
-    Only those count whose picture files are unchanged.
+    Only examples whose picture files are unchanged are used; a warning counts
+    the others.
 
     Args:
-        place: The folder of a run.
-        count: None: all of them.
-        finder: Says where they are; None: where they were.
-        inputs: Of a run on rows; a row counts if all its pictures do.
+        place: Workdir of a run.
+        count: Most examples to return, spread evenly; None: all of them.
+        finder: Finds the picture files; None: they are at their old paths.
+        inputs: Inputs of a run on rows of a table; a row is used if all its
+            pictures are unchanged. Empty for single pictures.
+
+    Returns:
+        Paths, predictions and labels of the examples, and their rows.
 
     Raises:
-        RunError: There is none.
+        RunError: No record exists, its files do not belong together, or every
+            picture has changed or is missing.
     """
     finder = finder or moved_pictures.PictureFinder(None)
     # Chosen among unchanged pictures, so that the number asked for is met.
@@ -196,11 +211,17 @@ def find_calibration_paths(
     place: workdir_files.Workdir,
     finder: moved_pictures.PictureFinder | None = None,
 ) -> tuple[str, ...]:
-    """Returns unchanged training pictures, on which exports are quantized.
+    """Finds the training pictures that quantized exports are calibrated on.
 
     Args:
-        place: The folder of a run.
-        finder: Says where they are; None: where they were.
+        place: Workdir of a run.
+        finder: Finds the picture files; None: they are at their old paths.
+
+    Returns:
+        Paths of those whose content is unchanged; may be empty.
+
+    Raises:
+        RunError: No record exists.
     """
     rows = _load_record(place)["calibration"]
     finder = finder or moved_pictures.PictureFinder(None)

@@ -23,7 +23,20 @@ from tf_finetune.workdir import lifecycle, workdir_files
 def evaluate_splits(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> dict[str, Any]:
-    """Evaluates every split beside its baselines; writes evaluation.json."""
+    """Evaluates the kept model on every split beside its baselines.
+
+    It writes evaluation.json, predictions.csv, charts and the pictures that
+    exports are checked on to the workdir.
+
+    Args:
+        context: The run, with the weights of the kept candidate in its model.
+        result: The candidates; evaluations that they lack are computed here.
+
+    Returns:
+        The content of evaluation.json: "kept", "data_fingerprint", "decision"
+        and "unlabeled" if any, and by split name metrics with their
+        "baselines".
+    """
     chosen = result.chosen
     figures: dict[str, Any] = {
         "kept": chosen.name,
@@ -82,10 +95,13 @@ def _summarize_baselines(
 def begin_run(context: contexts.RunContext, plan: str) -> None:
     """Writes the files that are complete before training, `run.json` last.
 
+    Args:
+        context: The run; an unfinished one in its workdir is resumed.
+        plan: The text of plan.txt.
+
     Raises:
-        DataError: The workdir holds a run on other pictures than these.
-        UsageError: The run that this one must beat was evaluated on other
-            pictures.
+        DataError: The unfinished run began with other pictures.
+        UsageError: The run that this one must beat cannot be compared with.
     """
     place, data = context.place, context.data
     # A resumed run must continue on the very same pictures and splits.
@@ -115,7 +131,7 @@ def begin_run(context: contexts.RunContext, plan: str) -> None:
 def save_results(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> None:
-    """Writes the model, its weights and the history."""
+    """Writes the model, its weights, the history and its plot."""
     place, model = context.place, context.assembly.model
     table = result.fit_result.table
     if table:
@@ -136,7 +152,7 @@ def save_results(
 def _find_kept_epoch(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> int | None:
-    """Returns the epoch of the history whose weights are kept, if any."""
+    """Returns the index in the history of the kept epoch, if any."""
     table, stage = result.fit_result.table, result.chosen.name
     objective = (result.facts or {}).get("objective", "")
     # The history calls its epochs after the objective alone.
@@ -148,7 +164,7 @@ def _find_kept_epoch(
 
 
 def save_weights(model: keras.Model, place: workdir_files.Workdir) -> None:
-    """Writes the model's weights alone, atomically."""
+    """Writes the weights of a model to the workdir, atomically."""
     with files.replacing(place.weights) as temporary:
         model.save_weights(temporary)
 
@@ -158,7 +174,7 @@ def finish_run(
     result: candidates.RunResult,
     seconds: float,
 ) -> None:
-    """Marks the run as finished and removes its checkpoints."""
+    """Marks the run of `seconds` as finished and removes its checkpoints."""
     facts = {
         "kept": result.chosen.name,
         "cache": result.fit_result.cache,
@@ -180,13 +196,18 @@ def describe_run(
     fingerprint: str,
     largest_batch: int | None,
 ) -> dict[str, Any]:
-    """Returns the facts that run.json holds from the beginning.
+    """Returns the facts that run.json holds from the beginning of a run.
 
     Args:
         config: The config in effect.
         built: The model and its parts.
-        fingerprint: Of the data.
-        largest_batch: The batch size that fits; None if that was not asked.
+        fingerprint: Fingerprint of the data.
+        largest_batch: Batch size that was found; None if it was not searched.
+
+    Returns:
+        Versions of the environment, "seed", "largest_batch",
+        "data_fingerprint", "model", and "weights" (None for random ones); ready
+        for JSON.
     """
     loaded = built.loaded
     return {
@@ -215,7 +236,12 @@ def describe_run(
 def check_gates(
     context: contexts.RunContext, figures: Mapping[str, Any]
 ) -> None:
-    """Raises `GateError` if a figure misses a gate."""
+    """Checks the gates on test, or on validation where there is no test split.
+
+    Raises:
+        GateError: A metric in `figures` (from `evaluate_splits`) misses
+            `--fail_below` or `--fail_if_not_better_than`.
+    """
     output, measures = context.config.output, context.task.figures
     if not output.fail_below and not output.fail_if_not_better_than:
         return
@@ -250,7 +276,7 @@ def _choose_gate_split(context: contexts.RunContext) -> str:
 
 
 def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
-    """Returns the figures of the run that this one must beat."""
+    """Returns the content of evaluation.json of the run to beat."""
     rival = context.config.output.fail_if_not_better_than
     found = reference_run.read_figures(
         rival, context.task.name, context.task.figures
@@ -262,7 +288,11 @@ def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
 
 
 def check_reference_run(context: contexts.RunContext) -> None:
-    """Raises `UsageError` if the run to beat cannot be compared with."""
+    """Checks the workdir that `--fail_if_not_better_than` names, if any.
+
+    Raises:
+        UsageError: It has no metrics, or those of another task or data.
+    """
     # The probe belongs to this run; any other word is a workdir.
     if context.config.output.fail_if_not_better_than not in (None, "probe"):
         _load_reference_run(context)

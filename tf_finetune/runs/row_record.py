@@ -10,7 +10,16 @@ from tf_finetune.workdir import json_schema, workdir_files
 
 
 def describe_row(joined: input_rows.JoinedRows, index: int) -> dict[str, Any]:
-    """Returns a row's entries of the record: values, and hashes of pictures."""
+    """Describes a row of a table for the record that exports are checked on.
+
+    Args:
+        joined: Rows of one split with their pictures.
+        index: Position of the row among them.
+
+    Returns:
+        "sha256s", the hash of each of its pictures, and "values", a list of
+        values by input name; NaN is stored as None. Ready for JSON.
+    """
     return {
         "sha256s": [each.sha256 for each in joined.pictures[index]],
         "values": {
@@ -26,13 +35,17 @@ def find_rows(
     finder: moved_pictures.PictureFinder,
     inputs: Sequence[input_protocol.Input],
 ) -> list[input_rows.Row | None]:
-    """Returns the rows of a record; None where a picture has changed.
+    """Finds the rows of a record whose pictures are all unchanged.
 
     Args:
-        place: The run's folder.
-        entries: Of the record.
-        finder: Says where pictures are.
-        inputs: Of the run.
+        place: Workdir of the run, named in errors.
+        entries: Rows as `describe_row` describes them.
+        finder: Finds the picture files.
+        inputs: Inputs of the run.
+
+    Returns:
+        One row per entry with the present paths of its pictures; None where a
+        picture has changed or is missing.
 
     Raises:
         RunError: The entries are not rows of these inputs.

@@ -20,9 +20,14 @@ _GB = 1e9
 
 
 class RunCache:
-    """Feature-cache entries of one run: head inputs, boundary activations.
+    """Feature cache of one run: head inputs and activations on disk.
 
-    Rows are stored by the SHA-256 of a picture's content."""
+    Rows are found by the SHA-256 of a picture's content. They belong to the
+    weights that the model has when an entry is opened.
+
+    Attributes:
+        features: Store of the head's inputs, float32; one row per picture.
+    """
 
     def __init__(
         self,
@@ -31,13 +36,14 @@ class RunCache:
         networks: inference.CompiledNetworks,
         held: contextlib.ExitStack,
     ) -> None:
-        """Opens the entry of the head's inputs.
+        """Opens the store of the head's inputs.
 
         Args:
-            config: The run.
-            built: Its model, the weights of which decide the entries.
+            config: The config of the run: cache directory, preprocessing, seed.
+            built: Its model; the present weights decide which entry is opened.
             networks: That model, compiled.
-            held: Keeps the entries safe from eviction until it is closed.
+            held: Exit stack that keeps the opened entries from being evicted
+                until it is closed.
         """
         self._config = config
         self._built = built
@@ -47,7 +53,7 @@ class RunCache:
         self.features = self._open_features()
 
     def refresh(self) -> None:
-        """Opens the entries again, to read rows that others have written."""
+        """Opens the entries again, to read rows that other processes wrote."""
         # Boundary entries are opened again when they are asked for.
         self._crossing.clear()
         self.features = self._open_features()
@@ -61,7 +67,15 @@ class RunCache:
         )
 
     def open_activations(self, dtype: str) -> stores.Store:
-        """Opens the entry of activations at the freeze boundary."""
+        """Opens the store of activations at the freeze boundary.
+
+        Args:
+            dtype: "float32" or "float16".
+
+        Returns:
+            The store, the same object in later calls until `refresh`; the
+            network must have a freeze boundary.
+        """
         cut = self._networks.boundary
         # float32 and float16 rows are entries of their own.
         if dtype not in self._crossing:
@@ -75,12 +89,15 @@ class RunCache:
         return self._crossing[dtype]
 
     def make_room(self, needed_bytes: int) -> bool:
-        """Makes room by evicting the entries unused for the longest time.
+        """Evicts the longest unused features of other runs until bytes fit.
 
-        The entries that are open stay.
+        Entries that this or another running process holds open stay.
+
+        Args:
+            needed_bytes: Size of the rows to be added.
 
         Returns:
-            Whether there is room now, within `--cache_gb` and on the disk.
+            Whether they fit now, within `--cache_gb` and on the disk.
         """
         output = self._config.output
         # --cache_gb counts gigabytes of 10⁹ bytes, as disks do.
@@ -93,10 +110,10 @@ class RunCache:
     def fill_features(
         self, pictures: Sequence[examples.Picture], *, with_rows: bool
     ) -> None:
-        """Computes the missing rows of the unaugmented pictures.
+        """Computes the rows that the cache lacks, of the unaugmented pictures.
 
         Args:
-            pictures: Of all splits.
+            pictures: Pictures of any split, or unlabeled ones.
             with_rows: Whether activations at the freeze boundary are computed
                 in the same pass as the head's inputs.
         """
@@ -118,14 +135,15 @@ class RunCache:
     def fill_augmented(
         self, pictures: Sequence[examples.Picture], store: stores.Store
     ) -> stores.Rows:
-        """Computes the missing activations of the augmented views.
+        """Computes the activations of augmented views that a store lacks.
 
         Args:
-            pictures: Of the training split.
-            store: Where it goes.
+            pictures: Pictures of the training split.
+            store: Store of activations, as `open_activations` returns it.
 
         Returns:
-            All of them: view 1 of every picture, then view 2, and so on.
+            All of these rows: view 1 of every picture, then view 2 of every
+            picture, up to `num_views` - 1; view 0 is not among them.
         """
         wanted = [
             view
@@ -145,7 +163,13 @@ class RunCache:
     def list_views(
         self, number: int, pictures: Sequence[examples.Picture]
     ) -> list[fill.View]:
-        """Returns one view of each picture; 0 is the picture as it is."""
+        """Lists one view of each picture, with the key of its cached row.
+
+        Args:
+            number: 0 for the unaugmented picture, 1 and more for fixed random
+                augmentations.
+            pictures: The pictures; views come in their order.
+        """
         return fill.make_views(
             [picture.path for picture in pictures],
             [picture.sha256 for picture in pictures],
@@ -229,7 +253,18 @@ class RunCache:
 def split_rows(
     store: stores.Store, data: examples.ImageData
 ) -> dict[str, stores.Rows]:
-    """Returns the rows of the unaugmented pictures by split, in order."""
+    """Returns the cached rows of the unaugmented pictures by split name.
+
+    Args:
+        store: Store that has a row of every picture.
+        data: Pictures in splits.
+
+    Returns:
+        For each split one row per picture, in order, read on demand.
+
+    Raises:
+        KeyError: A picture has no row in the store.
+    """
     return {
         split: store.rows([each.sha256 for each in data.split(split)])
         for split in data.splits

@@ -21,7 +21,14 @@ _HEADS = {"probe": "solved", "random": "random"}
 
 
 def format_plan(context: contexts.RunContext) -> str:
-    """Returns the plan: trainable layers, settings and their reasons."""
+    """Formats the plan of a run as text of several lines.
+
+    It shows the devices, the layers and how many of their weights train, the
+    head, the optimizer and the choice about the cache, with the flag of each.
+
+    Args:
+        context: The run, not trained yet.
+    """
     lines = [_format_supervised(context), *_format_semi_supervised(context)]
     return "\n".join(lines)
 
@@ -124,7 +131,10 @@ def _describe_head_fit(context: contexts.RunContext) -> str:
 
 
 def warn_of_single_pictures(context: contexts.RunContext) -> None:
-    """Warns if batch norm would learn its statistics from single pictures."""
+    """Logs a warning if batch norm would learn its statistics from one picture.
+
+    That is where batch norms train and each replica gets one picture a step.
+    """
     training = context.config.training
     size = optimizers.choose_batch_size(
         training, len(context.data.split("train"))
@@ -187,13 +197,16 @@ def report_plan(
     largest_batch: int | None,
     report: Callable[[str], None],
 ) -> None:
-    """Reports pictures, plan and cost of a run without training.
+    """Reports data, plan and cost of a run without training it.
+
+    Every picture is decoded and its features are cached on the way.
 
     Args:
-        config: The config asked for.
-        inspected: The pictures.
-        place: Where results would go; nothing is written.
-        largest_batch: The batch size that fits, if that was asked for.
+        config: The config that the user asked for.
+        inspected: Pictures whose headers were read.
+        place: Workdir for results; nothing is written to it.
+        largest_batch: Largest batch size that fits into memory; None without
+            `--batch_size=auto`.
         report: Called with each text for the user.
     """
     with contextlib.ExitStack() as held:
@@ -207,7 +220,15 @@ def report_plan(
 
 
 def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
-    """Measures a few steps of each kind and extrapolates them to the run."""
+    """Times a few training and inference steps and extrapolates to the run.
+
+    Args:
+        context: The run, not trained yet.
+
+    Returns:
+        Estimated time and memory of a run that reads pictures, without cached
+        activations.
+    """
     config, targets = context.config, context.targets("train")
     size = optimizers.choose_batch_size(config.training, len(targets))
     # Enough pictures for the four batches that are measured.

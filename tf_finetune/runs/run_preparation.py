@@ -45,15 +45,28 @@ def prepare_run(
     held: contextlib.ExitStack,
     largest_batch: int | None = None,
 ) -> contexts.RunContext:
-    """Builds the model, decodes every picture once and divides them.
+    """Builds the model, decodes every picture once and splits the data.
+
+    Features that the cache lacks are computed while pictures are decoded.
 
     Args:
-        config: The config asked for.
-        inspected: The pictures.
-        place: Where results go.
-        held: Until it is closed, it keeps the run's cache entries from being
-            evicted, and reports the end of another worker.
-        largest_batch: The batch size that fits, if that is asked for.
+        config: The config that the user asked for.
+        inspected: Pictures whose headers were read.
+        place: Workdir for results.
+        held: Exit stack; until it is closed, it keeps the run's cache entries
+            from being evicted, and reports the end of another worker.
+        largest_batch: Largest batch size that fits into memory; None without
+            `--batch_size=auto`.
+
+    Returns:
+        The context of the run; its model has pretrained weights and a random
+        head.
+
+    Raises:
+        UsageError: Backbone, weights, surgery or `--trainable` are impossible.
+        RunError: The weights cannot be read or matched.
+        DataError: Pictures that cannot be decoded leave too few, or are an
+            error with `--bad_data=error`.
     """
     # Before any operation runs.
     if config.training.deterministic:
@@ -171,14 +184,17 @@ def decode_and_extract(
 ) -> dict[str, str]:
     """Decodes new pictures and computes their features in the same pass.
 
+    Activations at the freeze boundary are computed too, where fine-tuning will
+    read them and they fit into the cache.
+
     Args:
-        pictures: Whose headers are fine.
-        config: The run; its batch size is that of each forward pass.
+        pictures: Pictures whose headers are fine.
+        config: The run's config; its batch size is that of each forward pass.
         networks: The model, compiled.
-        cache: Where its outputs go.
+        cache: Stores that the outputs are written to.
 
     Returns:
-        Reason by path of each picture that cannot be used.
+        By path, the reason why a picture cannot be decoded; empty if all can.
     """
     names = [picture.sha256 for picture in pictures]
     into = {"features": cache.features}
@@ -211,8 +227,14 @@ def will_read_activations(
 ) -> bool:
     """Predicts if fine-tuning will read activations at the freeze boundary.
 
-    It does if it is told to; left to itself (`cache_choice`), hardly ever where
-    each picture is seen no more often than the cache would compute it.
+    Args:
+        config: The run's config.
+        networks: The model, compiled.
+
+    Returns:
+        True with `--cache=on`, and with `--cache=auto` where there are at least
+        as many epochs as cached views; False without a freeze boundary, with
+        `--cache=off`, and for augmentation that mixes pictures.
     """
     wanted, options = config.output.cache, config.training
     if networks.boundary is None or wanted == "off":

@@ -26,12 +26,12 @@ Report = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """The start of semi-supervised learning, before the supervised run.
+    """Unlabeled pictures and pretrained weights, before the supervised run.
 
     Attributes:
-        pool: The unlabeled pictures.
-        pretrained: Weights that the objective starts from, as the supervised
-            run does.
+        pool: The usable unlabeled pictures.
+        pretrained: Values of all weights of the model before training, from
+            which the objective starts, as the supervised run does.
     """
 
     pool: unlabeled_files.Pool
@@ -39,11 +39,18 @@ class Preparation:
 
 
 def prepare_pool(context: contexts.RunContext, report: Report) -> Preparation:
-    """Decodes and records the unlabeled pictures of a run.
+    """Decodes the unlabeled pictures of a run and records their fingerprint.
 
     Args:
         context: The run, not trained yet.
         report: Called with each text for the user.
+
+    Returns:
+        The pictures, and a copy of the model's present weights.
+
+    Raises:
+        DataError: No unlabeled picture is usable, or the unfinished run in the
+            workdir began with others.
     """
     pool = _collect_pool(context)
     report(pool.text())
@@ -65,14 +72,20 @@ def learn_from_pool(
     held: contextlib.ExitStack,
     report: Report,
 ) -> candidates.RunResult:
-    """Learns from the unlabeled pictures too and keeps the better result.
+    """Trains on the unlabeled pictures too and keeps the better model.
 
     Args:
-        context: The run.
-        prepared: Its unlabeled pictures.
+        context: The run; its model ends with the weights of the kept candidate.
+        prepared: Its unlabeled pictures and pretrained weights.
         supervised: Its result on labeled pictures alone.
-        held: Keeps cache entries from being evicted until it is closed.
+        held: Exit stack that keeps cache entries from being evicted until it is
+            closed.
         report: Called with each text for the user.
+
+    Returns:
+        A new result: the supervised candidate or that of the objective,
+        whichever is better on validation; the supervised one where the
+        objective learns nothing or diverges.
     """
     name, pool = context.config.unlabeled.effective_objective, prepared.pool
     assembly.assign_values(context.assembly.model.weights, prepared.pretrained)
@@ -125,15 +138,15 @@ def record_pool(
     pool: unlabeled_files.Pool,
     unlabeled_data: str,
 ) -> None:
-    """Records the fingerprint of the unlabeled pictures of a run.
+    """Records the fingerprint of the unlabeled pictures in the workdir.
 
     Args:
-        place: Of the run.
+        place: Workdir of the run.
         pool: The pictures.
-        unlabeled_data: Where they were found.
+        unlabeled_data: The value of `--unlabeled_data`, named in errors.
 
     Raises:
-        DataError: An unfinished run had begun with others.
+        DataError: The unfinished run in the workdir began with other pictures.
     """
     now = {"fingerprint": pool.fingerprint}
     kind = json_schema.Record({"fingerprint": json_schema.Text(longest=1000)})

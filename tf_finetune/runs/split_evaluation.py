@@ -37,12 +37,16 @@ def load_images(
     *,
     image_size: int,
 ) -> tf.data.Dataset:
-    """Decodes pictures without augmentation, in batches in their order.
+    """Builds a dataset of decoded pictures without augmentation.
 
     Args:
-        pictures: Of any split, or of none.
-        config: How they are decoded, and the batch size.
+        pictures: Pictures, labeled or not.
+        config: Resizing, decoding and batch size.
         image_size: Side of the model's input, pixels.
+
+    Returns:
+        Batches [batch, size, size, 3], RGB 0..255, in the order of `pictures`;
+        the last one may be smaller.
     """
     return pipeline.build_evaluation_images(
         [picture.path for picture in pictures],
@@ -58,12 +62,16 @@ def evaluate_model(
     split: str,
     decision: Mapping[str, Any] | None = None,
 ) -> evaluate_split.SplitEvaluation:
-    """Evaluates the model, with its present weights, on pictures.
+    """Evaluates the model of a run, with its present weights, on pictures.
 
     Args:
         context: The run.
-        split: Which of its pictures.
-        decision: As of `compare_with_labels`.
+        split: "train", "validation" or "test".
+        decision: Values chosen on validation, such as thresholds; None: they
+            are chosen on the predictions of this split.
+
+    Returns:
+        The evaluation, as `compare_with_labels` returns it.
     """
     config, pictures = context.config, context.data.split(split)
     images = progress.track(
@@ -90,14 +98,15 @@ def compare_with_labels(
 
     Args:
         context: The run.
-        split: Which of its pictures.
-        predictions: Of all of them in their order, in batches.
-        decision: Of the validation split, such as thresholds; None: it is
-            made on these predictions.
+        split: "train", "validation" or "test".
+        predictions: Batches [batch, …] after the output activation, of all
+            pictures of the split in their order.
+        decision: Values chosen on validation, such as thresholds; None: they
+            are chosen on these predictions.
 
     Returns:
-        Figures; for splits other than training also a row a picture, and for
-        the last split the predictions that exports are checked on.
+        Metrics; for splits other than training also an answer for each picture,
+        and for the last split the predictions that exports are checked on.
     """
     task, data, keep = context.task, context.data, ()
     if split == data.splits[-1]:
@@ -122,15 +131,23 @@ def evaluate_logits(
     splits: Iterable[str],
     logits_of: Callable[[str], Iterator[np.ndarray]],
 ) -> Evaluations:
-    """Evaluates splits from cached rows, validation first.
+    """Evaluates splits from logits computed on cached rows, validation first.
 
-    On its first pictures the whole model is compared with the cached path;
-    and the task's decision on it, such as thresholds, holds for the others.
+    The logits of its first pictures are compared with those of the whole model
+    on the picture files; thresholds and the like chosen on validation are used
+    on the other splits.
 
     Args:
         context: The run.
-        splits: Those that rows are cached of, validation among them.
-        logits_of: Split → its logits in batches.
+        splits: Names of the splits that have cached rows, validation among
+            them.
+        logits_of: Maps a split name to its logits, [batch, …] each.
+
+    Returns:
+        Evaluations by split name.
+
+    Raises:
+        RunError: The cached path and the whole model give different logits.
     """
     finish = context.task.network.finish
     logits = _check_first(context, logits_of("validation"))
@@ -166,17 +183,17 @@ def check_logits(
     config: train_config.TrainConfig,
     logits: np.ndarray,
 ) -> None:
-    """Compares the whole model with the cached path on real pictures.
+    """Compares logits from the cache with those of the whole model.
 
     Args:
-        trainer: Pictures → logits.
-        pictures: The first few of them are decoded.
-        config: How they are decoded, and the folder of the cache.
-        logits: Of the first pictures, from the cache.
+        trainer: Model from pictures to logits.
+        pictures: Pictures of `logits`; the first four are decoded.
+        config: Preprocessing and cache directory.
+        logits: [n, …], from the cache, in the order of `pictures`.
 
     Raises:
-        RunError: They differ; the sentence names the cache where the model
-            agrees with itself, and the weights where it does not.
+        RunError: They differ by more than rounding; the message blames the
+            cache where the model agrees with itself, else the weights.
     """
     count = min(_COMPARED_PICTURES, len(logits))
     size = trainer.inputs[0].shape[1]
@@ -225,7 +242,7 @@ def _load_first(
 
 
 def measure_difference(whole: np.ndarray, other: np.ndarray) -> float:
-    """Computes max |whole - other| / max |other|."""
+    """Computes max |whole - other| / max |other| of arrays of one shape."""
     largest = max(np.max(np.abs(other)), np.finfo("float32").tiny)
     return float(np.max(np.abs(whole - other)) / largest)
 
@@ -238,14 +255,17 @@ def explain_difference(
     *,
     cache_dir: os.PathLike[str] | str,
 ) -> str:
-    """Explains a difference: by the cache, or by the network itself.
+    """Explains why logits differ: the cache is wrong, or the network is.
 
     Args:
-        trainer: Pictures → logits.
+        trainer: Model from pictures to logits.
         images: [batch, size, size, 3] RGB 0..255.
-        whole: Its logits of them, not compiled.
-        difference: Of the cached logits from these.
-        cache_dir: Where the cache lies.
+        whole: Logits of `images` by a call of `trainer` that is not compiled.
+        difference: Relative difference between these and the cached logits.
+        cache_dir: Cache directory, named in the text.
+
+    Returns:
+        Text for the user, with the command or the flags that help.
     """
     fresh = np.asarray(
         inference.apply_step(inference.compile_step(trainer), images)

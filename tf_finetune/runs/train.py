@@ -35,12 +35,13 @@ Report = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """A finished run.
+    """Finished training run.
 
     Attributes:
-        context: Its values; the model has the better weights.
-        result: Its candidates and history.
-        figures: By split, as in evaluation.json.
+        context: Config, data and task; its model has the weights of the kept
+            candidate.
+        result: The candidates and the history of their epochs.
+        figures: The content of evaluation.json; by split name the metrics.
     """
 
     context: contexts.RunContext
@@ -57,18 +58,32 @@ def train(
     start: float,
     report: Report,
 ) -> TrainedRun:
-    """Prepares a run, trains, chooses the better model, evaluates and saves.
+    """Runs training from inspected pictures to a finished workdir.
+
+    Head and fine-tuning are trained, the better model on validation is kept,
+    evaluated on every split and saved.
 
     Args:
-        config: The config asked for.
-        inspected: The pictures.
-        place: Where results go.
-        largest_batch: The batch size that fits, if that was asked for.
-        start: Of the run, seconds of `time.monotonic`.
+        config: The config that the user asked for.
+        inspected: Pictures whose headers were read.
+        place: Workdir for results; an unfinished run in it is resumed.
+        largest_batch: Largest batch size that fits into memory; None without
+            `--batch_size=auto`.
+        start: Start of the run, seconds of `time.monotonic`.
         report: Called with each text for the user.
 
+    Returns:
+        The run, with the kept model in memory.
+
     Raises:
-        GateError: The run is finished and misses a figure asked for.
+        GateError: A metric misses `--fail_below` or
+            `--fail_if_not_better_than`; the run is finished and its results are
+            saved.
+        UsageError: Backbone, weights, surgery or `--trainable` are impossible.
+        DataError: Too few pictures are usable, or they are not those that the
+            unfinished run began with.
+        RunError: Training diverged too often, a picture changed during the run,
+            or weights or cache cannot be read or written.
     """
     with contextlib.ExitStack() as held:
         context = run_preparation.prepare_run(
@@ -119,10 +134,15 @@ def _fit_supervised(context: contexts.RunContext) -> candidates.RunResult:
 
 
 def run_stages(context: contexts.RunContext) -> candidates.FitResult:
-    """Extracts features, fits the head on them, and fine-tunes.
+    """Trains both stages: fits the head on cached features, then fine-tunes.
 
     Args:
-        context: The run; its model has the pretrained weights.
+        context: The run; its model has the pretrained weights and ends with
+            those of the last stage.
+
+    Returns:
+        Both candidates and the history; `fine_tuned` is None where only the
+        head is trained.
     """
     head = context.assembly.head
     # Before the head is fitted, for --head_init=random.
@@ -161,15 +181,16 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
 def extract_features(
     context: contexts.RunContext, *, with_activations: bool
 ) -> dict[str, stores.Rows]:
-    """Computes the features that the cache lacks; returns all of them.
+    """Computes the features that the cache lacks and returns all of them.
 
     Args:
         context: The run.
         with_activations: Whether the same pass computes the activations at the
-            freeze boundary, which fine-tuning reads in place of pictures.
+            freeze boundary, which fine-tuning reads instead of pictures.
 
     Returns:
-        By split, the head's inputs of the unaugmented pictures, a row each.
+        By split name the head's inputs, one row per unaugmented picture in
+        order.
     """
     # The chief has filled the cache since this worker opened it.
     if not context.is_chief:
@@ -193,10 +214,12 @@ def _fuse_inputs(
 
 
 def run_worker(config: train_config.TrainConfig) -> None:
-    """Trains as a worker beside the chief, on the features that it has cached.
+    """Trains as a worker beside the chief, on the features that it cached.
+
+    Its results go into a temporary folder that is removed.
 
     Args:
-        config: The run; the chief's is the same.
+        config: The same config as the chief's.
     """
     inspected = scan.list_and_inspect(
         config.data,

@@ -22,10 +22,14 @@ _MIN_STEPS = 100
 
 
 def solve(problem: problems.Problem) -> problems.Solution:
-    """Trains the decoder from its present weights.
+    """Trains a decoder head on cached feature maps, from its present weights.
 
     Args:
-        problem: Its head takes feature maps.
+        problem: Problem whose head takes feature maps; its model is trained in
+            place.
+
+    Returns:
+        The trained weights, in Keras' order, and how they were found.
     """
     model, options = problem.model, problem.config.training
     count, size = len(problem.features), options.batch_size
@@ -58,11 +62,12 @@ def solve(problem: problems.Problem) -> problems.Solution:
 
 
 def count_steps(options: training_options.TrainingOptions, count: int) -> int:
-    """Returns the number of training steps of a decoder.
+    """Returns the number of training steps of a decoder head.
 
     Args:
-        options: `head_epochs` is obeyed where it is given.
-        count: Of the training pictures.
+        options: `head_epochs` (None: 20 epochs, and at least 100 steps) and
+            `batch_size`.
+        count: Pictures of the training split.
     """
     an_epoch = -(-count // options.batch_size)
     if options.head_epochs is not None:

@@ -28,13 +28,13 @@ from tf_finetune.workdir import workdir_files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingFeed:
-    """Training and validation data of the fine-tuning stage.
+    """Training and validation batches of the fine-tuning stage.
 
     Attributes:
-        num_examples: Of the training split.
-        batches: Epoch and step → all (inputs, targets) from there on.
-        validation: (inputs, targets) of the validation split in batches.
-        names: Epoch and step → the pictures of that batch.
+        num_examples: Examples of the training split.
+        batches: Maps (epoch, step), from 0, to (inputs, targets) from there on.
+        validation: Batches of (inputs, targets) of the validation split.
+        names: Maps (epoch, step) to the picture paths of that batch.
     """
 
     num_examples: int
@@ -52,16 +52,18 @@ def compile_trainer(
     num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
-    """Compiles a network with optimizer, loss and metrics of fine-tuning.
+    """Compiles a network with the optimizer, loss and metrics of fine-tuning.
 
     Args:
-        trainer: As the adapted network builds it; its outputs are logits.
+        trainer: Model to logits, as `Adapted.build_trainer` returns it.
         config: The optimizer and its settings.
-        loss: Of logits and targets.
-        metrics: What is reported of them.
-        num_examples: Of the training split; the schedule's length comes from
-            them.
-        settings: Of the device.
+        loss: Loss of targets and logits.
+        metrics: Metrics of targets and logits.
+        num_examples: Training examples, for the schedule's length.
+        settings: Precision and compilation for the device.
+
+    Returns:
+        `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
     options = config.training
     plan = optimizers.make_schedule(
@@ -96,17 +98,19 @@ def fit_trainer(
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
-    """Fits a compiled trainer; the network gets its best epoch's weights.
+    """Fits a compiled trainer and keeps the weights of its best epoch.
+
+    It resumes from checkpoints, and raises `RunError` if training diverges.
 
     Args:
-        trainer: As `compile_trainer` returns it.
-        feed: What it trains on and is chosen by.
-        adapted: The network that the result is merged into.
-        task: The ranking of epochs.
-        config: The run.
-        place: Checkpoints and TensorBoard events go there.
+        trainer: Model that `compile_trainer` returned.
+        feed: Training batches, and validation batches that rank epochs.
+        adapted: Adaptation whose result is merged into the network.
+        task: Task that ranks epochs by their metrics.
+        config: The run's config.
+        place: Workdir for checkpoints and TensorBoard events.
         writes: Whether this process writes them; else it only reads them.
-        report: Called with all rows after every epoch.
+        report: Called after every epoch with the metrics of all epochs.
     """
     stage = dataclasses.replace(
         _make_stage(feed, config),
@@ -129,6 +133,7 @@ def fit_trainer(
 def _make_stage(
     feed: TrainingFeed, config: train_config.TrainConfig
 ) -> stages.FitStage:
+    """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
     has_averages = options.ema_momentum is not None
     return stages.FitStage(
@@ -148,7 +153,7 @@ def _make_stage(
 
 
 def needs_own_step(options: training_options.TrainingOptions) -> bool:
-    """Whether the options need `train_step.Trainer` instead of Keras' step.
+    """Tells if replicas or accumulation need `train_step.Trainer`.
 
     To be called in the scope of the strategy.
     """
@@ -161,7 +166,7 @@ def needs_own_step(options: training_options.TrainingOptions) -> bool:
 def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the batches per epoch, a partial last one included."""
+    """Returns the batches per epoch, a smaller last one included."""
     # Ceiling division in integers.
     return -(
         -num_examples // optimizers.choose_batch_size(options, num_examples)
@@ -176,7 +181,15 @@ def feed_pictures(
     image_size: int,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
-    """Builds the feed of decoded pictures, augmented anew in every epoch."""
+    """Builds batches of decoded pictures, augmented anew in every epoch.
+
+    Args:
+        data: The pictures, in splits.
+        targets: By split name, the targets of "train" and "validation".
+        config: The run's config.
+        image_size: Side of the model's input, pixels.
+        part: Replicas whose share of each training batch is read.
+    """
     count = len(targets["train"])
     size = {
         "image_size": image_size,
@@ -221,15 +234,15 @@ def feed_cached_rows(
     *,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
-    """Builds the feed of cached activations at the freeze boundary.
+    """Builds batches of cached activations at the freeze boundary.
 
     Args:
-        rows: "train" (all views) and "validation" from the cache.
-        unpack: Rows → inputs of the trained part.
+        rows: By split name, those of "train" (all views) and "validation".
+        unpack: Converts rows [batch, width] to inputs of the trained model.
         data: The pictures, in the order of the rows.
-        targets: Of "train" and "validation".
-        config: The run.
-        part: Of each training batch that this process works on.
+        targets: By split name, the targets of "train" and "validation".
+        config: The run's config.
+        part: Replicas whose share of each training batch is read.
     """
     count, options = len(targets["train"]), config.training
     return TrainingFeed(
@@ -261,7 +274,7 @@ def feed_cached_rows(
 def _make_name_lookup(
     data: examples.ImageData, config: train_config.TrainConfig
 ) -> Callable[[int, int], Sequence[str]]:
-    """Returns a function: epoch and step → paths of that batch's pictures."""
+    """Makes a function from (epoch, step) to the paths of that batch."""
     paths = [picture.path for picture in data.split("train")]
     size = optimizers.choose_batch_size(config.training, len(paths))
 
@@ -281,7 +294,7 @@ def _join_targets(
     targets: Mapping[str, target_rows.Targets],
     config: train_config.TrainConfig,
 ) -> tf.data.Dataset:
-    """Pairs batches of validation inputs with their targets."""
+    """Pairs batches of validation inputs with targets."""
     size = config.training.batch_size
     expected = target_rows.batch_in_order(targets["validation"], size)
     return tf.data.Dataset.zip(inputs, expected)

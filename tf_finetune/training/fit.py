@@ -21,8 +21,9 @@ class Outcome:
     """Result of a training stage.
 
     Attributes:
-        rows: Metrics of every epoch.
-        best: The epoch whose weights the model now has, from 0.
+        rows: Metrics by name, one dict for each epoch.
+        best: Index in `rows` of the epoch whose weights the model now has; the
+            last one if epochs are not ranked.
     """
 
     rows: tuple[dict[str, float], ...]
@@ -35,18 +36,27 @@ def fit(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Outcome:
-    """Trains a compiled model for one stage and keeps its best epoch.
+    """Trains a compiled model for one stage; it ends with its best weights.
 
-    An interrupted stage goes on from its last checkpoint, with the batches,
+    An interrupted stage resumes from its last checkpoint, with the batches,
     optimizer state, random states and running metrics that it would have had:
     on a CPU the result has the same bits. After a NaN or infinite loss the
-    stage returns to its last checkpoint with a lower learning rate.
+    stage goes back to its last checkpoint with half the learning rate.
+
+    Args:
+        model: Compiled model, trained in place.
+        stage: Data, length, ranking of epochs and checkpoints.
+        callbacks: Further Keras callbacks.
+
+    Returns:
+        Metrics of every epoch, those before a resume included, and the best
+        one.
 
     Raises:
-        RunError: The loss is NaN or infinite too often, or a checkpoint
-            cannot be written.
-        Stopped, KeyboardInterrupt: The process was asked to stop; its
-            checkpoint is written.
+        RunError: The loss is NaN or infinite too often, or a checkpoint cannot
+            be written.
+        shutdown.SignalExit, KeyboardInterrupt: The process was asked to stop;
+            its checkpoint is written.
     """
     _build_optimizer(model)
     with (
@@ -115,8 +125,9 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     """Times one training step of a compiled model and undoes its updates.
 
     Args:
-        model: Compiled.
-        batches: Three of them: two to warm up, one that is timed.
+        model: Compiled model; its weights and optimizer state are restored.
+        batches: Three batches of (inputs, targets): two to warm up, one that is
+            timed.
 
     Returns:
         Seconds.

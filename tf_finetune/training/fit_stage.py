@@ -13,13 +13,14 @@ import tensorflow as tf
 
 
 class EmaCallback(keras.callbacks.Callback):
-    """Swaps the weights for their moving averages during validation.
+    """Swaps weights and their moving averages (EMA) around validation.
 
-    The model is evaluated and saved with the averages; `restore_weights` swaps
-    the weights in again before the next training step.
+    Before validation it swaps the averages in, so that the model is evaluated
+    and saved with them; `restore_weights` swaps the weights back in before the
+    next training step.
 
-    Source: Polyak & Juditsky 1992, "Acceleration of Stochastic Approximation
-    by Averaging"; Tan & Le 2019, "EfficientNet", section 5.2.
+    Source: Polyak & Juditsky 1992, "Acceleration of Stochastic Approximation by
+    Averaging"; Tan & Le 2019, "EfficientNet", section 5.2.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class EmaCallback(keras.callbacks.Callback):
             self._is_swapped = True
 
     def restore_weights(self) -> None:
-        """Swaps the weights back in for the next training step."""
+        """Swaps the weights back in; does nothing if they are in place."""
         if self._is_swapped:
             self._swap_weights()
             self._is_swapped = False
@@ -69,29 +70,33 @@ Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitStage:
-    """One call of `fit`: its data, length, selection and checkpoints.
+    """Training stage: one call of `fit` with its data, length and checkpoints.
 
     Attributes:
-        name: As history and log call it.
-        epochs: At most.
-        steps_per_epoch: Batches an epoch, the last partial one included.
-        batches: Epoch and step → all batches from there on; those before are
-            not read.
-        validation: Batches for `model.evaluate` after each epoch, or
-            None.
-        rank: Orders epochs by their figures; None: the last one is kept.
-        patience: Epochs without a better rank before the stage ends; None:
-            never.
-        folder: Where the stage keeps what it continues from; None: nowhere,
-            and nothing is recovered from.
-        writes: Whether this process writes there; else another one does.
-        averages: Swaps moving averages in for evaluation; None: no EMA.
-        report: Called with the rows of all finished epochs after each.
-        checkpoint_every_steps: Besides after every epoch; None or 0: not.
-        keep_checkpoints: How many.
-        grace_seconds: Time that a request to stop may take.
-        max_recoveries: How often a NaN or infinite loss is recovered from.
-        names: Epoch and step → names of the examples of that batch.
+        name: Name in the history and the log: "head" or "fine_tune".
+        epochs: Most epochs to train.
+        steps_per_epoch: Batches per epoch, a smaller last one included.
+        batches: Maps (epoch, step), both from 0, to a dataset of all batches
+            from there on; those before are not read.
+        validation: Batches for `model.evaluate` after each epoch; None: no
+            validation.
+        rank: Maps the metrics of an epoch to a tuple, the greatest of which is
+            the best epoch; None: the last epoch is kept.
+        patience: Epochs without a better rank before the stage ends; None: no
+            early stopping.
+        folder: Folder of checkpoints, from which an interrupted stage resumes;
+            None: no checkpoints, and no recovery from divergence.
+        writes: Whether this process writes checkpoints; else another one does.
+        averages: Swaps moving averages in for validation; None: no EMA.
+        report: Called after each epoch with the metrics of all epochs so far;
+            None: not called.
+        checkpoint_every_steps: Steps between checkpoints within an epoch; None
+            or 0: one checkpoint per epoch.
+        keep_checkpoints: Number of checkpoints that are kept, at least 1.
+        grace_seconds: Seconds that a process may take to stop when asked to.
+        max_recoveries: Most recoveries from a NaN or infinite loss.
+        names: Maps (epoch, step) to the names of that batch's examples, for
+            errors; None: they are unknown.
     """
 
     name: str
@@ -113,18 +118,21 @@ class FitStage:
 
 
 def list_metric_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns the running sums of a compiled model's loss and metrics."""
+    """Lists the variables of a compiled model's loss and metrics.
+
+    They hold the running sums of an epoch, such as the sum of losses.
+    """
     return [v for metric in model.metrics for v in metric.variables]
 
 
 def build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
-    """Creates the metrics' variables before the first step does.
+    """Creates the variables of a model's metrics before the first step does.
 
     A resumed epoch needs them, to restore their running sums.
 
     Args:
-        model: Compiled.
-        batches: Its training batches; only their spec is read.
+        model: Compiled model.
+        batches: Its training batches; only their shapes and dtypes are read.
     """
     # One example of zeros is enough for Keras to learn the shapes.
     spec = batches.element_spec[1]

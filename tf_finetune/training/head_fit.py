@@ -42,6 +42,9 @@ def solve_or_train(problem: problems.Problem) -> problems.Solution:
 
     A linear head is solved where the problem is small enough for its solver;
     every other head is trained by gradient steps.
+
+    Returns:
+        Weights in Keras' order, for raw features, and how they were found.
     """
     with assembly.keep_values(problem.model.weights):
         if takes_feature_maps(problem.layout):
@@ -59,7 +62,7 @@ def solve_or_train(problem: problems.Problem) -> problems.Solution:
 
 
 def takes_feature_maps(layout: batches.RowLayout) -> bool:
-    """Whether a head reads feature maps instead of pooled vectors."""
+    """Tells whether a head's inputs are feature maps instead of vectors."""
     # Shapes without batch: [width] of a vector, [height, width, channels] of a
     # feature map.
     return any(len(shape) > 1 for shape in layout.shapes)
@@ -140,6 +143,7 @@ class _FeatureScaling:
         mean, variance = features.compute_moments()
         scale = np.sqrt(variance)
         self._mean = mean.astype("float32")
+        # A constant feature has deviation 0 and is not divided by it.
         self._scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
@@ -290,6 +294,6 @@ def _compute_loss(
 
 
 def set_solution(model: keras.Model, solution: problems.Solution) -> None:
-    """Sets the head's weights to a solution and logs how it was found."""
+    """Assigns a solution to the weights of a head and logs how it was found."""
     assembly.assign_values(model.weights, solution.weights)
     logging.info("head: %s", solution.how)

@@ -11,7 +11,15 @@ _MAX_BYTES = 64 << 20  # Largest history.csv that is read.
 
 
 def make_rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
-    """Returns history rows: stage and epoch (from 1), then the metrics."""
+    """Builds the rows of the history: stage and epoch, then the metrics.
+
+    Args:
+        stage: Name of the stage, such as "fine_tune".
+        epochs: Metrics of each epoch.
+
+    Returns:
+        One dict per epoch: "stage", "epoch" (from 1), and the metrics by name.
+    """
     return [
         {"stage": stage, "epoch": number, **figures}
         for number, figures in enumerate(epochs, start=1)
@@ -19,7 +27,14 @@ def make_rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
 
 
 def write(path: pathlib.Path, table: list[dict]) -> None:
-    """Writes the rows as CSV, atomically; missing metrics stay empty."""
+    """Writes history rows as a CSV file, atomically.
+
+    Columns are those of all rows; a metric that a row lacks stays empty.
+
+    Args:
+        path: The file; an older one is replaced.
+        table: Rows as `make_rows` returns them.
+    """
     # Stages report different metrics: the columns are the union, in order.
     columns = list(dict.fromkeys(name for row in table for name in row))
     text = io.StringIO()
@@ -30,9 +45,14 @@ def write(path: pathlib.Path, table: list[dict]) -> None:
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """Reads the rows that `write` has written, metrics as numbers.
+    """Reads history rows from a CSV file that `write` has written.
 
-    A run without epochs has no such file, and no rows.
+    Args:
+        path: The file.
+
+    Returns:
+        Rows as `make_rows` returns them, without empty metrics; an empty list
+        if the file does not exist (a run without epochs).
 
     Raises:
         RunError: The file lies outside its folder, or is not a history.

@@ -48,13 +48,13 @@ _LEARNING_RATES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The learning rate over the steps of a stage.
+    """Learning rate over the steps of a stage.
 
     Attributes:
         peak: The highest learning rate.
-        kind: "cosine" falls to 0 over the steps, "constant" stays.
-        steps: Of the whole stage.
-        warmup_steps: In which the rate rises from 0 to `peak`.
+        kind: Course after the warm-up: "cosine" falls to 0, "constant" stays.
+        steps: Steps of the whole stage, warm-up included.
+        warmup_steps: Steps in which the rate rises linearly from 0 to `peak`.
     """
 
     peak: float
@@ -64,17 +64,23 @@ class Schedule:
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` with similar names if the optimizer is unknown.
+    """Checks the name of an optimizer, without importing Keras.
 
-    Known without importing Keras; a name that only a newer Keras has is left
-    for `build_optimizer` to check.
+    A name with ":" passes; `build_optimizer` checks it.
+
+    Raises:
+        UsageError: The name is unknown; the message lists similar ones.
     """
     if name.lower() not in _LEARNING_RATES and ":" not in name:
         raise errors.make_unknown_error("optimizer", name, _LEARNING_RATES)
 
 
 def choose_learning_rate(options: training_options.TrainingOptions) -> float:
-    """Returns the peak learning rate: the user's, or the optimizer's here."""
+    """Returns the peak learning rate for batches of `--batch_size`.
+
+    It is `--learning_rate` if that was given, else a default of the optimizer
+    that suits fine-tuning.
+    """
     if options.learning_rate is not None:
         return options.learning_rate
     return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4)
@@ -85,9 +91,13 @@ def scale_learning_rate(
 ) -> float:
     """Returns the peak rate for a batch size found by `--batch_size=auto`.
 
-    The user's own rate stays as it is. The optimizer's default is meant for
-    32 pictures a step: plain gradient descent takes it in proportion to the
-    batch size, adaptive methods to its square root.
+    The user's own rate stays as it is. The optimizer's default is meant for 32
+    pictures a step: plain gradient descent scales it in proportion to the batch
+    size, other methods with its square root.
+
+    Args:
+        options: The optimizer, and the user's rate if any.
+        batch_size: Pictures per step, over all replicas.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1;
     Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
@@ -105,7 +115,10 @@ def scale_learning_rate(
 def choose_scaling_rule(
     options: training_options.TrainingOptions,
 ) -> Literal["in proportion", "as its square root"]:
-    """Returns how a default learning rate grows with the batch size."""
+    """Returns how a default learning rate scales with the batch size.
+
+    Plain gradient descent ("gd", "sgd", "momentum") scales in proportion.
+    """
     is_plain = options.optimizer.lower() in _SGD_VARIANTS
     return "in proportion" if is_plain else "as its square root"
 
@@ -113,7 +126,10 @@ def choose_scaling_rule(
 def choose_batch_size(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the pictures per step; `gd` takes all of them at once."""
+    """Returns the pictures per step, at most `num_examples`.
+
+    The optimizer "gd" (full-batch gradient descent) takes all of them.
+    """
     if options.optimizer.lower() == "gd":
         return num_examples
     return min(options.batch_size, num_examples)
@@ -122,7 +138,12 @@ def choose_batch_size(
 def make_schedule(
     options: training_options.TrainingOptions, *, steps_per_epoch: int
 ) -> Schedule:
-    """Returns the schedule of a stage of `options.epochs` epochs."""
+    """Returns the learning-rate schedule of a stage of `options.epochs` epochs.
+
+    Args:
+        options: Learning rate, schedule, epochs and warm-up.
+        steps_per_epoch: Batches per epoch.
+    """
     steps = options.epochs * steps_per_epoch
     return Schedule(
         peak=choose_learning_rate(options),
@@ -138,16 +159,19 @@ def build_optimizer(
     *,
     sums: bool = False,
 ) -> "keras.optimizers.Optimizer":
-    """Returns the `keras.optimizers.Optimizer` that the options name.
+    """Builds the Keras optimizer that the options name.
 
     Args:
-        options: Which one, with its settings.
+        options: Its name, weight decay, clipping and EMA.
         plan: Its learning rate.
-        sums: Whether the gradients it is given are already summed over
+        sums: Whether the gradients passed to it are already summed over
             replicas.
 
-    Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
-    al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
+    Raises:
+        UsageError: Keras has no optimizer of this name.
+
+    Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et al.
+    2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
     """
     class_name, keywords = _find_class(options.optimizer.lower())
     keywords = dict(keywords)
@@ -168,10 +192,13 @@ def build_optimizer(
 def skip_gradient_sum(
     name: type["keras.optimizers.Optimizer"],
 ) -> type["keras.optimizers.Optimizer"]:
-    """Returns a subclass that does not sum gradients over replicas itself.
+    """Returns a subclass of an optimizer that does not sum over replicas.
 
     Keras clips first and then sums the gradients of all replicas; here they
     arrive summed, so that the whole batch's gradient is clipped.
+
+    Args:
+        name: The optimizer class.
     """
     body = {"_all_reduce_sum_gradients": lambda self, pairs: [*pairs]}
     return type(name.__name__, (name,), body)

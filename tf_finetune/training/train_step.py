@@ -24,10 +24,10 @@ class ReplicaBatch:
     """One replica's part of a batch.
 
     Attributes:
-        inputs: [n, …] each, n at least 1.
+        inputs: [n, …] tensor, or several, n at least 1.
         targets: [n, …].
-        share: Fraction of the batch that its mean loss stands for, 0..1.
-        counted: How many of its examples count in metrics.
+        share: Weight of this part's mean loss in the loss of the batch, 0..1.
+        counted: Number of its examples, from the first, that count in metrics.
     """
 
     inputs: Any
@@ -37,16 +37,16 @@ class ReplicaBatch:
 
 
 class Trainer(keras.Model):
-    """A functional model with a training step for replicas and micro-batches.
+    """Functional model with a training step for replicas and micro-batches.
 
-    Its optimizer must come from `optimizers.build_optimizer`: it does not sum
-    gradients that are sums already.
+    Its optimizer comes from `optimizers.build_optimizer(…, sums=True)`: it gets
+    gradients that are already summed over replicas.
 
     Attributes:
-        micro_batches: Into how many pieces a replica cuts its batch.
-        is_stop_requested: Returns whether this process was asked to stop.
-        is_any_stop_requested: Whether one of several workers was, before the
-            last step; all of them know it after the same step.
+        micro_batches: Number of pieces that a replica cuts its batch into.
+        is_stop_requested: Tells whether this process was asked to stop.
+        is_any_stop_requested: Whether any worker was asked to stop before the
+            last step; all workers know it after the same step.
     """
 
     micro_batches = 1
@@ -57,12 +57,12 @@ class Trainer(keras.Model):
     def from_model(
         cls, model: keras.Model, *, micro_batches: int = 1
     ) -> "Trainer":
-        """Returns a trainer with the layers of a functional model.
+        """Creates a trainer that shares the layers of a functional model.
 
         Args:
-            model: One output.
-            micro_batches: Into how many pieces a replica cuts its batch, to
-                hold the activations of one of them at a time.
+            model: Functional model with one output.
+            micro_batches: Number of pieces that a replica cuts its batch into,
+                to hold the activations of one at a time.
         """
         inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
         made = cls(inputs, model.outputs[0], name=model.name)
@@ -75,7 +75,8 @@ class Trainer(keras.Model):
         """Updates the weights with one batch; returns the running metrics.
 
         Args:
-            data: As `_unpack_batch` takes it.
+            data: (inputs, targets); with several replicas also (share,
+                counted), as in `ReplicaBatch`.
             asked: 1 where this worker was asked to stop, else 0; the sum over
                 all replicas is then one of the metrics.
         """
@@ -103,7 +104,7 @@ class Trainer(keras.Model):
         )
 
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
-        """Evaluates one batch; returns the running metrics."""
+        """Evaluates one batch, with `data` as in `train_step`."""
         piece = _unpack_batch(data)
         predicted = self(piece.inputs, training=False)
         loss = self._loss(piece.inputs, piece.targets, predicted, False)
@@ -212,7 +213,7 @@ class Trainer(keras.Model):
         return tf.function(step, reduce_retracing=True)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Builds the training function, which with workers shares stops."""
+        """Builds the training function; several workers share stop requests."""
         is_new = force or self.train_function is None
         super().make_train_function(force)
         if is_new and replicas.find_worker(self.distribute_strategy)[1] > 1:

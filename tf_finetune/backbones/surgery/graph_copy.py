@@ -19,22 +19,24 @@ def rebuild_model(
     call: CallOperation | None = None,
     inputs: keras.KerasTensor | None = None,
 ) -> keras.Model:
-    """Rebuilds a network from copies of its layers.
+    """Rebuilds a network from copies of its layers, some of them replaced.
 
-    Copies, because a layer that is called twice is part of two graphs, and
-    analysis of the graph (feature maps, stages) would find the first one.
+    Copies are needed because a layer that is called twice is part of two
+    graphs, and analysis of the graph (feature maps, stages) would find the
+    first one.
 
     Args:
-        model: A flat graph of one input and one output, each layer called
-            once.
-        replace: Operation → its replacement; None: a copy of it, which gets
-            its weights, bit-equal.
-        call: `(new operation, arguments, keywords)` → output, in place of a
-            plain call. An operation that it does not call is dropped.
-        inputs: The new input; None: one like the old input.
+        model: Flat graph of one input and one output, each layer called once;
+            it is left unchanged.
+        replace: Maps an operation to its replacement, whose weights the caller
+            sets; where it returns None, and without `replace`, the operation is
+            copied with its weights, bit-equal.
+        call: Maps (new operation, arguments, keywords) to the output, in place
+            of a plain call. An operation that it does not call is dropped.
+        inputs: New input tensor of the network; None: one like the old input.
 
     Returns:
-        A network of the same name. Nothing in it is shared with the old one.
+        A new model of the same name that shares no layer with the old one.
     """
     images = inputs if inputs is not None else _copy_input(model)
     tensors = {id(model.inputs[0]): images}
@@ -67,12 +69,15 @@ def rebuild_model(
 
 
 def copy_operation(operation: keras.Operation) -> keras.Operation:
-    """Copies an operation with its settings and name, without weights."""
+    """Creates an operation of the same settings and name, without weights."""
     return type(operation).from_config(operation.get_config())
 
 
 def copy_weights(old: keras.Operation, new: keras.Operation) -> None:
-    """Copies the weights of a layer to its copy."""
+    """Copies the weights of a layer to a built layer of the same shapes.
+
+    An operation without weights is skipped.
+    """
     if not getattr(old, "weights", None):
         return
     new.set_weights(old.get_weights())
@@ -84,7 +89,12 @@ def copy_weights(old: keras.Operation, new: keras.Operation) -> None:
 def replace_model(
     backbone: backbones.Backbone, model: keras.Model
 ) -> backbones.Backbone:
-    """Returns the backbone with another network, and its new stages."""
+    """Returns a new backbone with another network and its feature maps.
+
+    Args:
+        backbone: Backbone whose description is kept.
+        model: Network from pictures to the last feature map.
+    """
     maps = topology.find_feature_maps(model)
     return backbones.Backbone(
         spec=backbone.spec,

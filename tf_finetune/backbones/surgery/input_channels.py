@@ -44,14 +44,20 @@ class _NewStem:
 def convert_to_luminance(
     backbone: backbones.Backbone,
 ) -> tuple[backbones.Backbone, surgery_steps.Change]:
-    """Reduces a pretrained network's input to luminance.
+    """Reduces a pretrained network's input from three colors to luminance.
 
     The model still takes RGB 0..255, as decoders return it, and computes
-    luminance first; for a gray picture the output is that of its RGB copy
+    luminance first. For a gray picture (R = G = B) its output is the same as
     before, within rounding.
 
+    Args:
+        backbone: Backbone with its weights, for RGB; it is left unchanged.
+
+    Returns:
+        A new backbone and the description of the change.
+
     Raises:
-        UsageError: As `adapt_channels`.
+        UsageError: The network does not begin with scaling and one convolution.
     """
     shape = [backbone.image_size, backbone.image_size, 3]
     images = keras.Input(shape, dtype="float32", name="images")
@@ -65,22 +71,24 @@ def convert_to_luminance(
 def adapt_channels(
     backbone: backbones.Backbone, channels: int
 ) -> tuple[backbones.Backbone, surgery_steps.Change]:
-    """Adapts a network to another number of input channels.
+    """Adapts a network to arrays with another number of channels.
 
-    For arrays only: picture files are decoded to RGB.
+    Picture files are always decoded to RGB.
 
     Args:
-        backbone: With its weights, for RGB 0..255.
-        channels: Of the new input, 0..255 as well. 1 or 2: each takes an equal
-            share of the kernels' sum over R, G and B. 4 or more: the first
-            three are R, G and B; the others share one more color, the mean
-            kernel divided by their number.
+        backbone: Backbone with its weights, for RGB 0..255; it is left
+            unchanged.
+        channels: Channels of the new input, 0..255 as well. 1 or 2: each takes
+            an equal share of the kernels' sum over R, G and B. 4 or more: the
+            first three are R, G and B; the others share one more color, the
+            mean kernel divided by their number.
 
     Returns:
-        The backbone, [batch, size, size, channels] → feature map.
+        A new backbone, [batch, size, size, channels] → feature map, and the
+        description of the change.
 
     Raises:
-        UsageError: Not a positive number; or the network does not begin with
+        UsageError: `channels` is below 1; or the network does not begin with
             scaling and one convolution.
     """
     if channels < 1:

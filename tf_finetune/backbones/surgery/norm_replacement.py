@@ -24,11 +24,21 @@ _GROUPS = 32  # The default of Wu & He, section 3.
 def replace_batch_norms(
     backbone: backbones.Backbone, norm: Norm
 ) -> tuple[backbones.Backbone, surgery_steps.Change]:
-    """Replaces every batch norm of a backbone.
+    """Replaces every batch norm of a backbone by group or instance norm.
+
+    Scale and shift (gamma, beta) are kept, the moving statistics dropped.
+
+    Args:
+        backbone: Backbone with its weights; it is left unchanged.
+        norm: "group" (32 groups, or the largest divisor of the channels) or
+            "instance" (each channel alone).
+
+    Returns:
+        A new backbone and the description of the change.
 
     Raises:
-        UsageError: It has none, or some in nested models; or a norm would be
-            that of single numbers, which is always zero.
+        UsageError: It has no batch norm, or some in nested models; or a feature
+            map has one pixel, where the norm would always be 0.
     """
     norms = _find_batch_norms(backbone, norm)
     names = [each.name for each in norms]
@@ -60,7 +70,7 @@ def replace_batch_norms(
 
 
 def choose_groups(channels: int) -> int:
-    """Returns the largest number of groups, 32 at most, for `channels`."""
+    """Returns the largest divisor of `channels` that is at most 32."""
     return max(n for n in range(1, _GROUPS + 1) if channels % n == 0)
 
 

@@ -23,13 +23,19 @@ _RATIO = 16  # Hu et al., section 6.1 and table 10.
 def insert_blocks(
     backbone: backbones.Backbone,
 ) -> tuple[backbones.Backbone, surgery_steps.Change]:
-    """Inserts a block after the residual branch of every addition.
+    """Inserts a squeeze-and-excitation block before every residual addition.
+
+    A block scales the residual branch and starts as the identity.
 
     Args:
-        backbone: A ResNet; its additions are of [shortcut, branch].
+        backbone: A ResNet with its weights, whose `Add` layers take [shortcut,
+            branch]; it is left unchanged.
+
+    Returns:
+        A new backbone and the description of the change.
 
     Raises:
-        UsageError: It has no additions of two branches.
+        UsageError: It has no addition of two branches.
     """
     model = backbone.model
     additions = [

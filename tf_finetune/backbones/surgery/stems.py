@@ -21,9 +21,9 @@ class Stem:
     Attributes:
         scaling: Names of the operations that only scale, shift or reorder.
         scale: [3], factors of R, G and B.
-        offset: [3], added to R, G and B after that.
+        offset: [3], added to R, G and B after scaling.
         order: [3], the color (0 is R) in each channel of the convolution.
-        layer: The convolution, or the nested model that it is the first of.
+        layer: The convolution, or the nested model that begins with it.
         convolution: The convolution.
     """
 
@@ -36,10 +36,13 @@ class Stem:
 
 
 def read_stem(backbone: backbones.Backbone) -> Stem:
-    """Reads the preprocessing up to the first convolution.
+    """Reads a network's preprocessing and finds its first convolution.
+
+    Args:
+        backbone: Backbone with its weights, for RGB.
 
     Raises:
-        UsageError: The network does not begin with scaling and a convolution.
+        UsageError: The network does not begin with scaling and one convolution.
     """
     scale, offset, order = np.ones(3), np.zeros(3), np.arange(3)
     scaling = set()

@@ -15,7 +15,7 @@ _WORDS, _NUMBERS = 46, (10, 10, 11)  # Widths: 80 columns with the spaces.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One change, to one layer or to several of a kind.
+    """Change of one layer or of several of a kind, a line of the plan's table.
 
     Attributes:
         flag: The option that requested it, e.g. "--norm=group".
@@ -38,12 +38,12 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SurgeryResult:
-    """A backbone after surgery, and the changes made.
+    """Backbone after surgery, and the changes made.
 
     Attributes:
         backbone: The changed backbone.
-        changes: In order; empty where nothing was requested, and the backbone
-            is then the given one.
+        changes: Changes in the order in which they were made; empty where
+            nothing was requested, and the backbone is then the given one.
     """
 
     backbone: backbones.Backbone
@@ -53,17 +53,18 @@ class SurgeryResult:
 def apply_surgery(
     backbone: backbones.Backbone, options: model_options.SurgeryOptions
 ) -> SurgeryResult:
-    """Applies surgery: truncation, channels, squeeze-and-excitation, norm.
+    """Removes, inserts or replaces layers of a backbone as options request.
 
+    The order is truncation, input channels, squeeze-and-excitation, norm.
     Weights that stay are bit-equal to those of the given backbone, so published
     files of the whole network are loaded before surgery.
 
     Args:
-        backbone: With its weights.
+        backbone: Backbone with its weights.
         options: The requested changes.
 
     Raises:
-        UsageError: Something cannot be done to this network.
+        UsageError: A change is impossible with this network.
     """
     # Truncation first: layers that are dropped need no other change.
     changes = []
@@ -93,10 +94,7 @@ def apply_surgery(
 
 
 def format_table(changes: Sequence[Change]) -> str:
-    """Formats the table as plain text, at most 80 columns wide.
-
-    Empty without changes.
-    """
+    """Formats changes as a text table of 80 columns; empty without changes."""
     if not changes:
         return ""
     heading = _format_line("surgery (before → after)", "kept", "new", "dropped")
@@ -113,7 +111,14 @@ def format_table(changes: Sequence[Change]) -> str:
 
 
 def summarize_names(names: Sequence[str]) -> str:
-    """Summarizes layer names: the first, the last and their number."""
+    """Formats layer names as the first, the last and their number.
+
+    Args:
+        names: At least one name.
+
+    Returns:
+        E.g. "conv1_bn … conv5_block3_3_bn (53)"; a single name alone.
+    """
     ends = dict.fromkeys([names[0], names[-1]])
     count = f" ({len(names)})" if len(names) > 1 else ""
     return " … ".join(ends) + count

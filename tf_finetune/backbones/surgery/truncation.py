@@ -15,18 +15,22 @@ _MAX_SHOWN = 40  # Layer names in an error message.
 def truncate_backbone(
     backbone: backbones.Backbone, where: str
 ) -> tuple[backbones.Backbone, surgery_steps.Change]:
-    """Truncates a backbone at a layer: drops all layers it does not need.
+    """Truncates a backbone at a layer and drops all layers it does not need.
 
     Args:
-        backbone: With its weights; what is left shares them.
+        backbone: Backbone with its weights, left unchanged; the new one shares
+            its layers.
         where: A stage ("stage4": its feature map is the last one), the name of
-            a layer, or a pattern that one layer alone matches. Names that
-            Keras numbers by a counter of the process (`activation_17`) mean
-            what they mean in a process that builds this network first.
+            a layer, or a pattern that one layer alone matches. Names that Keras
+            numbers by a counter of the process (`activation_17`) mean what they
+            mean in a process that builds this network first.
+
+    Returns:
+        A new backbone and the description of the change.
 
     Raises:
-        UsageError: No layer, or several, match; or the output is not a
-            feature map of trained layers.
+        UsageError: No layer, or several, match; or the output is not a feature
+            map of trained layers.
     """
     tensor, name = _find_layer(backbone, where)
     whole = backbone.model

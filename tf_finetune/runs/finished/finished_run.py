@@ -36,14 +36,15 @@ _MISMATCH = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run read back from its workdir.
+    """Finished run that was read back from its workdir.
 
     Attributes:
         place: The workdir.
-        config: Its config.
-        model: RGB 0..255 [batch, size, size, 3] → predictions; of a run on
-            rows its inputs by name → predictions.
-        class_names: In the order of the model's outputs.
+        config: The config of its training.
+        model: Keras model from RGB 0..255 [batch, size, size, 3] to
+            predictions; for a run on rows of a table, from a dict of inputs by
+            name.
+        class_names: Names of the model's outputs, in their order.
         image_size: Side of the model's input, pixels.
     """
 
@@ -55,7 +56,7 @@ class FinishedRun:
 
     @functools.cached_property
     def inputs(self) -> "tuple[input_protocol.Input, ...]":
-        """The inputs of a run on rows; empty for single pictures."""
+        """Inputs of a run on rows of a table; empty for single pictures."""
         if not self.place.takes_rows:
             return ()
         from tf_finetune.inputs import input_protocol
@@ -64,7 +65,7 @@ class FinishedRun:
 
     @functools.cached_property
     def task(self) -> task_contract.Task:
-        """Its task, with the decisions and statistics of the run."""
+        """Task of the run, with its thresholds and label statistics."""
         task = catalog.TASKS.get(self.config.model.task)
         return task.with_evaluation(self.place.figures(task.evaluation_schema))
 
@@ -78,9 +79,14 @@ class FinishedRun:
         """Yields predictions of examples in their order, in batches.
 
         Args:
-            examples: The picture files; of a run on rows these.
+            examples: Paths of picture files; for a run on rows of a table,
+                rows.
             batch_size: Examples per step.
-            model: Predicts in place of the run's own; pictures go in.
+            model: Model with the same inputs that predicts instead of the run's
+                own; None: the run's own.
+
+        Yields:
+            [batch, …] outputs of the model after its output activation.
         """
         settings = {
             "image_size": self.image_size,
@@ -109,15 +115,19 @@ class FinishedRun:
 
 
 def load_finished(path: str, allow_parts: Sequence[str] = ()) -> FinishedRun:
-    """Reads the finished run in the folder `path`; runs no code from it.
+    """Reads a finished run from its workdir; runs no code from it.
 
     Args:
-        path: The folder, whoever made it.
-        allow_parts: Parts of the user's own, "package.module:attribute",
-            which it may name; they are imported.
+        path: The workdir, of any origin; "~" is expanded.
+        allow_parts: Components of the user's own that the run may name,
+            "package.module:attribute"; each is imported.
+
+    Returns:
+        The run, with its model in memory.
 
     Raises:
-        UsageError: No finished run lies there, or it names other parts.
+        UsageError: No finished run lies there, or it names components that are
+            not allowed.
         RunError: Its files cannot be read, or do not belong together.
     """
     place = workdir_files.Workdir(pathlib.Path(path).expanduser())

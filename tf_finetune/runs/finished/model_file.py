@@ -20,15 +20,18 @@ _LARGEST_TENSOR = 1 << 31
 
 
 def load_model(path: pathlib.Path, *, within: pathlib.Path) -> keras.Model:
-    """Reads a model; runs no code from it and reads no other file.
+    """Loads a .keras file safely: runs no code from it, reads no other file.
 
     Args:
         path: The file.
-        within: The folder that it must lie in.
+        within: Folder that the file must lie in, links resolved.
+
+    Returns:
+        The model, not compiled.
 
     Raises:
-        RunError: It cannot be read, would not be safe to read, or its weights
-            are not finite.
+        RunError: The file cannot be read, would not be safe to read, or its
+            weights are NaN or infinite.
     """
     config = model_configs.read_checked_config(path, within=within)
     with model_configs.explain_errors(path):

@@ -36,24 +36,24 @@ def calibrate_job(
     *,
     cache_dir: str,
 ) -> tuple[jobs.ExportJob, temperature_scaling.Calibration]:
-    """Fits a temperature on validation logits; the export divides by it.
+    """Fits a temperature on validation logits and builds it into an export job.
 
     Args:
-        found: The run.
-        inspected: Its own pictures.
-        job: The export without calibration.
-        cache_dir: The folder of decode results.
+        found: The run; left unchanged.
+        inspected: Its own pictures, listed again.
+        job: The export without calibration; left unchanged.
+        cache_dir: Cache directory for decode results.
 
     Returns:
-        The job of a model with the temperature in it and a decision that goes
-        with it, to be checked on the evaluation's probabilities at that
-        temperature; and the calibration.
+        A new job, whose model divides its logits by the temperature, with
+        thresholds converted to it and with the evaluation's probabilities at
+        that temperature to check the export on; and the calibration.
 
     Raises:
-        DataError: The pictures are no longer those of the run, or there is
-            no validation split.
-        RunError: The model's probabilities differ from the evaluation's, or
-            no decision would give the same predictions.
+        DataError: The pictures are no longer those of the run, or there is no
+            validation split.
+        RunError: The model's probabilities differ from the evaluation's, or no
+            thresholds would give the same predictions.
     """
     network = found.task.network
     model = keras.Model(found.model.input, network.find_logits(found.model))

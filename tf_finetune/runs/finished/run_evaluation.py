@@ -28,19 +28,27 @@ def evaluate_run(
     *,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Evaluates on every split of the data, prints and writes the figures.
+    """Evaluates a finished run on every split of the data and writes metrics.
+
+    With `--data`, charts and predictions.csv are written too.
 
     Args:
         found: The run.
-        inspected: Its own data again, or other pictures.
-        source: How they were read.
-        config: Output, batch size, gates.
+        inspected: Its own pictures, listed again, or other ones.
+        source: Data options that they were listed with.
+        config: `data` (None: the run's own), output file, batch size, gates.
         report: Called with each text for the user.
 
+    Returns:
+        The content of the JSON file written: "data_fingerprint",
+        "rows_left_out" of a table, and by split name metrics with their
+        "baselines".
+
     Raises:
-        DataError: The run's own pictures are no longer those it was trained
-            on.
-        GateError: `--fail_below` is missed.
+        DataError: The run's own pictures have changed since training, or none
+            of the other ones can be used.
+        RunError: The model predicts NaN or infinite values.
+        GateError: A metric misses `--fail_below`; the file is written.
     """
     data = _decode_and_divide(found, inspected, source, config)
     report(data_statistics.format_summary(data))
@@ -97,16 +105,16 @@ def divide_own_data(
     problems: Mapping[str, str],
     source: data_options.DataOptions,
 ) -> examples.ImageData:
-    """Returns a run's own pictures, divided as they were.
+    """Divides a run's own pictures into the same splits as in training.
 
     Args:
         found: The run.
         inspected: Its pictures, listed again.
-        problems: Reason by path of each that cannot be used.
-        source: How they were read.
+        problems: By path, the reason why a picture cannot be used.
+        source: Data options that they were listed with.
 
     Raises:
-        DataError: They have changed since.
+        DataError: Pictures, labels or splits differ from those of training.
     """
     # The run's seed draws the same splits from the same pictures.
     seed = found.config.seed
@@ -125,9 +133,9 @@ class RowExamples:
     """Rows of a table as the examples of a run.
 
     Attributes:
-        data: Data in which a row is one example.
-        joined: The rows by split.
-        left_out: By place in the table, why a row is not among them.
+        data: Data in which each row is one example.
+        joined: By split name, the rows with their pictures.
+        left_out: By place in the table ("line 7"), why a row is not used.
     """
 
     data: examples.ImageData
@@ -138,11 +146,11 @@ class RowExamples:
 def join_rows(
     data: examples.ImageData, source: data_options.DataOptions
 ) -> RowExamples:
-    """Joins the rows of a table with their pictures; warns of those left out.
+    """Joins the rows of a table with their pictures; warns of rows left out.
 
     Args:
-        data: The pictures.
-        source: The table.
+        data: The usable pictures, in splits.
+        source: Data options that name the table.
     """
     from tf_finetune.inputs import input_rows
 
@@ -163,12 +171,15 @@ def list_examples(
     joined: "Mapping[str, input_rows.JoinedRows]",
     split: str,
 ) -> "Sequence[str] | Sequence[input_rows.Row]":
-    """Returns the examples of a split as `FinishedRun.predict` takes them.
+    """Lists the examples of a split in the form `FinishedRun.predict` takes.
 
     Args:
-        data: Pictures, or rows as `join_rows` makes them.
-        joined: Of a run on rows these by split; else empty.
-        split: Which of them.
+        data: The pictures, or the `data` of `join_rows`.
+        joined: The `joined` of `join_rows`; empty for single pictures.
+        split: "train", "validation" or "test".
+
+    Returns:
+        Paths of picture files; rows where `joined` has any.
     """
     if joined:
         return joined[split].rows
@@ -209,15 +220,7 @@ def _compute_figures(
     config: command_configs.EvaluateConfig,
     beside: pathlib.Path,
 ) -> dict[str, Any]:
-    """Returns the figures; of other data, writes predictions and charts.
-
-    Args:
-        found: The run.
-        data: Pictures, or rows as `join_rows` makes them.
-        joined: Of a run on rows these by split; else empty.
-        config: Of the evaluation.
-        beside: The folder of predictions and charts.
-    """
+    """Computes metrics; of other data, writes predictions and charts."""
     task, rows, truths = found.task, [], []
     # Baselines rest on the training data, as data.json describes it.
     described = found.place.load_description(task.build_data_schema)

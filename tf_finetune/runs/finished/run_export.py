@@ -26,15 +26,17 @@ def export_run(
     Args:
         found: The run.
         config: Formats, destination, number of pictures to check on.
-        inspected: The run's own pictures, to calibrate on.
-        report: Called with the path of each export.
+        inspected: The run's own pictures, on whose validation split
+            probabilities are calibrated first; None: no calibration.
+        report: Called with each text for the user, such as the path of an
+            export.
 
     Returns:
-        The exports written, in the order of the formats.
+        The paths of the exports, in the order of the formats.
 
     Raises:
-        RunError: An export gives other numbers than the evaluation gave; all
-            formats have been tried, and the others are there.
+        RunError: An export differs from the evaluation's predictions; all
+            formats were tried, and the others are written.
     """
     job = parity_check.measure_rounding(_make_job(found, config))
     if inspected:
@@ -105,6 +107,14 @@ def _make_job(
 
 
 def make_served_name(workdir: pathlib.Path) -> str:
-    """Returns the workdir's name in characters that fit URLs and files."""
+    """Converts a workdir's name to characters that fit URLs and file names.
+
+    Args:
+        workdir: Path of the folder; its last component counts.
+
+    Returns:
+        Letters, digits, "-" and "_", all else replaced by "_"; "model" if
+        nothing remains.
+    """
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", workdir.resolve().name)
     return name.strip("_") or "model"

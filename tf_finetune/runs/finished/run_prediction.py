@@ -28,17 +28,24 @@ def predict_run(
     *,
     report: Callable[[str], None],
 ) -> list[Any]:
-    """Predicts every usable example; the others get their `error` filled.
+    """Predicts examples with a finished run and writes or reports the answers.
+
+    With `--output` the answers go into a table (and, where a prediction is a
+    picture, files beside it); without, each is reported as a line of text.
 
     Args:
         found: The run to predict with.
-        examples: The picture files; of a run on rows these.
+        examples: Paths of picture files; for a run on rows of a table, rows.
         config: Output, number of classes listed, batch size.
         report: Called with each text for the user.
 
     Returns:
-        One prediction an example, in their order; that of a row is named
-        after its first picture.
+        One answer of the task's row type per example, in order; an example that
+        cannot be used has its reason in `error` and no prediction. The answer
+        of a table's row is named after its first picture.
+
+    Raises:
+        UsageError: `--output` is a file where the task writes a folder.
     """
     faults = _find_faults(found, examples, config)
     good = [e for e, fault in zip(examples, faults, strict=True) if not fault]
@@ -147,7 +154,15 @@ def _write_files(
 def find_undecodable(
     found: finished_run.FinishedRun, pictures: Sequence[examples.Picture]
 ) -> dict[str, str]:
-    """Returns the reasons why pictures cannot be decoded, by path."""
+    """Decodes pictures and returns those that cannot be, with the reason.
+
+    Args:
+        found: The run, whose preprocessing is used.
+        pictures: Pictures whose headers are fine.
+
+    Returns:
+        Reason by path; empty if all can be decoded.
+    """
     # Verdicts of pictures that are seen once are not worth keeping.
     with tempfile.TemporaryDirectory() as folder:
         return verification.decode_pictures(

@@ -16,7 +16,17 @@ from tf_finetune.semi_supervised import batch_norm_adaptation
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult | None:
-    """Adapts the statistics to training and unlabeled pictures, and trains."""
+    """Adapts batch-norm statistics to all pictures, then trains both stages.
+
+    Statistics are those of training and unlabeled pictures.
+
+    Args:
+        given: The run and its unlabeled pictures.
+
+    Returns:
+        The better of probe and fine-tuned model; None, with a warning, where
+        the backbone has no batch norm.
+    """
     context = given.context
     pictures = (*context.data.split("train"), *given.pool.pictures)
     images = split_evaluation.load_images(

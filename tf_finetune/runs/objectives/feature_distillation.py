@@ -15,7 +15,18 @@ from tf_finetune.semi_supervised import group_model
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult:
-    """Fine-tunes on labeled pictures, close to the teacher on others."""
+    """Fine-tunes on labeled pictures and keeps features of unlabeled ones.
+
+    The loss adds the distance of the features to those of the pretrained
+    network, which lie in the cache.
+
+    Args:
+        given: The run, its unlabeled pictures and the supervised candidate,
+            whose weights training starts from.
+
+    Returns:
+        The fine-tuned candidate, evaluated on validation, and its history.
+    """
     context = given.context
     rows = context.cache.features.rows(
         [picture.sha256 for picture in given.pool.pictures]

@@ -12,7 +12,15 @@ from tf_finetune.semi_supervised import group_model
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult:
-    """Fine-tunes on labeled pictures and confident pseudo-labels of others."""
+    """Fine-tunes on labeled pictures and confident pseudo-labels of others.
+
+    Args:
+        given: The run, its unlabeled pictures and the supervised candidate,
+            whose weights training starts from.
+
+    Returns:
+        The fine-tuned candidate, evaluated on validation, and its history.
+    """
     context, options = given.context, given.context.config.unlabeled
     dealt = grouped_training.make_groups(
         given, weak_strong_views.build_weak_and_strong()

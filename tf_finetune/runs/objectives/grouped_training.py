@@ -20,14 +20,15 @@ from tf_finetune.training.distributed import replicas
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupedTraining:
-    """A network to be trained, its groups and its loss.
+    """Network to be trained on mixed groups, with the groups and the loss.
 
     Attributes:
-        network: Pictures → logits, and other outputs that the loss reads.
-        form: How targets and logits lie in rows.
-        groups: The groups.
-        loss: Of groups.
-        pictures: Number in a group, all views counted.
+        network: Model from pictures to logits, and to other outputs that the
+            loss reads.
+        form: Shapes of the targets and logits that are packed into rows.
+        groups: The groups: a labeled picture with unlabeled ones each.
+        loss: Loss of packed groups.
+        pictures: Pictures in a group, each augmented view counted.
     """
 
     network: keras.Model
@@ -42,12 +43,15 @@ def make_groups(
     views: group_data.Views,
     **known: Any,
 ) -> group_data.MixedGroups:
-    """Divides labeled and unlabeled pictures into groups.
+    """Groups each labeled picture with some unlabeled ones.
 
     Args:
-        given: The run and the unlabeled pictures.
-        views: How these are augmented.
-        **known: `known` of `mixed_groups.MixedGroups`, if there is anything.
+        given: The run and its unlabeled pictures.
+        views: Augments the unlabeled pictures of a group.
+        **known: `known` of `mixed_groups.MixedGroups`, or nothing.
+
+    Returns:
+        Groups that are drawn anew in every epoch.
     """
     context = given.context
     return group_data.MixedGroups(
@@ -68,7 +72,12 @@ def make_groups(
 def make_form(
     context: contexts.RunContext, targets: target_rows.Targets
 ) -> group_model.GroupLayout:
-    """Returns the shapes of targets and logits that are packed into rows."""
+    """Returns the shapes of targets and logits that are packed into rows.
+
+    Args:
+        context: The run; the logits are those of its model.
+        targets: Targets of labeled pictures.
+    """
     # Without the batch axis; targets of tasks have different shapes.
     spec = target_rows.batch_in_order(targets, 1).element_spec
     return group_model.GroupLayout(
@@ -81,7 +90,15 @@ def make_form(
 def train_groups(
     given: objective_protocol.ObjectiveInputs, training: GroupedTraining
 ) -> objective_protocol.ObjectiveResult:
-    """Fine-tunes on mixed groups, from the weights of the supervised result."""
+    """Fine-tunes on mixed groups, from the weights of the supervised candidate.
+
+    Args:
+        given: The run, whose model ends with the trained weights.
+        training: Network, groups and loss.
+
+    Returns:
+        The trained candidate, evaluated on validation, and its history.
+    """
     context = given.context
     candidates.assign_candidate(context, given.supervised)
     table = _fine_tune(
@@ -106,7 +123,12 @@ def train_groups(
 def make_feed(
     context: contexts.RunContext, dealt: group_data.MixedGroups
 ) -> fine_tuning.TrainingFeed:
-    """Returns the groups in batches, and the validation split."""
+    """Builds the training batches of mixed groups and the validation batches.
+
+    Args:
+        context: The run; its batch size counts groups.
+        dealt: The groups of the training split.
+    """
     options = context.config.training
     size = optimizers.choose_batch_size(options, len(dealt))
     images = split_evaluation.load_images(

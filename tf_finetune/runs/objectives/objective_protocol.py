@@ -15,10 +15,10 @@ class ObjectiveInputs:
     """Inputs of an objective, a method that trains on unlabeled pictures.
 
     Attributes:
-        context: The run, its model with the pretrained weights and a random
-            head, its checkpoints in a folder of their own.
+        context: The run; its model has the pretrained weights and a random
+            head, its checkpoints lie in a folder of their own.
         pool: The unlabeled pictures, whose features are all in the cache.
-        supervised: The result of the labeled pictures alone.
+        supervised: The kept candidate of training on labeled pictures alone.
         exit_stack: Keeps cache entries from being evicted until the run ends.
     """
 
@@ -33,9 +33,10 @@ class ObjectiveResult:
     """Candidate that an objective has trained, with its history.
 
     Attributes:
-        candidate: The trained model.
-        table: The history of its epochs.
-        facts: Its entry in evaluation.json.
+        candidate: The trained model, evaluated on validation at least.
+        table: Metrics of its epochs, one dict an epoch as in
+            `history.make_rows`.
+        facts: Its entries in evaluation.json under "unlabeled".
         text: The same in a line or two.
     """
 
@@ -50,5 +51,5 @@ Objective = Callable[[ObjectiveInputs], ObjectiveResult | None]
 
 
 def learn_nothing(given: ObjectiveInputs) -> None:
-    """Learns nothing from unlabeled pictures."""
+    """Returns None: the objective of a run on labeled pictures alone."""
     del given

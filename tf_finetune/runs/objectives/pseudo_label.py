@@ -23,12 +23,13 @@ from tf_finetune.semi_supervised import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PoolLabels:
-    """Pseudo-labels of pictures and their precision.
+    """Pseudo-labels of unlabeled pictures and their measured precision.
 
     Attributes:
-        labels: One for each picture of the pool; None: not sure enough.
-        precision: How often such labels are right.
-        where: The pictures that this was measured on, in words.
+        labels: One for each unlabeled picture; None where it is not confident
+            enough.
+        precision: Counts of right pseudo-labels among labeled pictures.
+        where: The labeled pictures that were counted, in words.
     """
 
     labels: Sequence[examples.Label | None]
@@ -39,7 +40,15 @@ class PoolLabels:
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult | None:
-    """Guesses labels, measures their precision, and trains on them."""
+    """Predicts labels of unlabeled pictures and trains both stages on them too.
+
+    Args:
+        given: The run, its unlabeled pictures and the supervised candidate.
+
+    Returns:
+        The better of probe and fine-tuned model; None, with a warning, where no
+        pseudo-label is confident enough.
+    """
     context, pool = given.context, given.pool.pictures
     found = assign_labels(given)
     learned_from = tuple(
@@ -84,7 +93,14 @@ def _format_result(count: int, of: int, found: PoolLabels) -> str:
 
 
 def assign_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
-    """Guesses labels by features or by predictions, as the task does."""
+    """Predicts labels of the unlabeled pictures, by the task's own method.
+
+    Labels are propagated over cached features, or are the most confident
+    predictions of the supervised candidate. The model keeps its weights.
+
+    Args:
+        given: The run, its unlabeled pictures and the supervised candidate.
+    """
     return _METHODS[given.context.task.pseudo_labels.by](given)
 
 

@@ -18,11 +18,14 @@ from tf_finetune.training.distributed import replicas, strategies
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Writes checkpoints and the best weights; stops at NaN or infinity.
+    """Writes checkpoints and best weights; stops at a NaN or infinite loss.
 
     It acts after every step (checks the loss; every `checkpoint_every_steps`
     steps, and when the process is asked to stop, writes a checkpoint) and after
     every epoch (logs metrics, writes the best weights and a checkpoint).
+
+    Attributes:
+        progress: Finished epochs and steps of the stage.
     """
 
     def __init__(
@@ -31,12 +34,13 @@ class CheckpointCallback(keras.callbacks.Callback):
         stage: stages.FitStage,
         request: shutdown.StopRequest,
     ) -> None:
-        """Restores the model of an interrupted stage, if there is one.
+        """Restores an interrupted stage, else writes a first checkpoint.
 
         Args:
-            model: Compiled, its optimizer built.
-            stage: The stage to train.
-            request: The request to stop.
+            model: Compiled model, its optimizer built; its variables are
+                restored.
+            stage: The stage to train; without a folder nothing is written.
+            request: Stop signal that this process may receive.
         """
         super().__init__()
         self._stage = stage
@@ -77,12 +81,12 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._checkpoints.save(self.progress, [])
 
     def set_batches(self, batches: tf.data.Dataset) -> None:
-        """Sets the batches that `fit` is about to read."""
+        """Sets the training batches that `fit` is about to read."""
         self._batches = batches
 
     @property
     def is_done(self) -> bool:
-        """Whether no epoch is left, or patience has run out."""
+        """Whether all epochs are trained, or patience has run out."""
         patience = self._stage.patience
         is_exhausted = (
             patience is not None and self.progress.epochs_since_best >= patience
@@ -92,7 +96,7 @@ class CheckpointCallback(keras.callbacks.Callback):
     def on_epoch_begin(
         self, epoch: int, logs: Mapping[str, float] | None = None
     ) -> None:
-        """Restores the metrics of an epoch that was interrupted."""
+        """Restores the running metrics of an epoch that was interrupted."""
         self._first_step = self.progress.step
         if self._sums:
             if self._strategy.num_replicas_in_sync == 1:
@@ -104,7 +108,13 @@ class CheckpointCallback(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: Mapping[str, float] | None = None
     ) -> None:
-        """Stops at a NaN or infinite loss; writes a checkpoint if due."""
+        """Checks the loss of a step; writes a checkpoint if one is due.
+
+        Raises:
+            DivergedError: The loss, or a weight before a checkpoint, is NaN or
+                infinite.
+            SignalExit, KeyboardExit: The process was asked to stop.
+        """
         place = self._step_position(self._first_step + batch)
         if not math.isfinite(float((logs or {}).get("loss", 0.0))):
             raise divergence.DivergedError(place)
@@ -154,7 +164,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.model.stop_training = self.is_done
 
     def recover(self, diverged: divergence.DivergedError) -> None:
-        """Goes back to the last checkpoint and halves the learning rate.
+        """Restores the last checkpoint and halves the learning rate.
 
         Raises:
             RunError: Recoveries are used up, or there is no checkpoint; the
@@ -185,7 +195,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         )
 
     def load_best(self) -> None:
-        """Loads the weights of the best epoch into the model."""
+        """Loads the best epoch's weights; without ranking nothing is loaded."""
         if self.progress.best is None:
             return
         if self._best_in_memory is not None:

@@ -43,11 +43,11 @@ class Progress:
     """Progress of a training stage: finished epochs, steps, recoveries.
 
     Attributes:
-        rows: The history of its finished epochs.
-        best: The index in `rows` of the best one; None before the first, and
-            where none is kept.
-        step: Steps done of the epoch under way.
-        recoveries: How often a NaN or infinite loss was recovered from.
+        rows: Metrics of each finished epoch.
+        best: Index in `rows` of the best epoch; None before the first, and
+            where epochs are not ranked.
+        step: Steps done of the unfinished epoch; 0 between epochs.
+        recoveries: Number of recoveries from a NaN or infinite loss.
     """
 
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
@@ -57,22 +57,22 @@ class Progress:
 
     @property
     def epochs_done(self) -> int:
-        """The number of finished epochs."""
+        """Number of finished epochs."""
         return len(self.rows)
 
     @property
     def epochs_since_best(self) -> int:
-        """Finished epochs after the best one."""
+        """Number of finished epochs after the best one; 0 if there is none."""
         return 0 if self.best is None else self.epochs_done - 1 - self.best
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoredState:
-    """Contents of a restored checkpoint, other than the variables.
+    """Content of a restored checkpoint, other than the variables.
 
     Attributes:
-        progress: How far the stage had come.
-        sums: Of the metrics of the epoch under way; empty between epochs.
+        progress: Finished epochs and steps.
+        sums: Running sums of the unfinished epoch's metrics; else empty.
     """
 
     progress: Progress
@@ -83,11 +83,14 @@ class RestoredState:
         steps_per_epoch: int,
         rank: Callable[[Mapping[str, float]], Any] | None,
     ) -> None:
-        """Raises `RunError` unless a stage can resume from it.
+        """Checks that a stage can resume from this checkpoint.
 
         Args:
-            steps_per_epoch: Of the stage.
-            rank: Key by which its epochs are compared.
+            steps_per_epoch: Steps per epoch of the stage.
+            rank: Key by which its epochs are compared; None: they are not.
+
+        Raises:
+            RunError: Its step or its metrics are those of another run.
         """
         progress = self.progress
         try:
@@ -102,7 +105,7 @@ class RestoredState:
 
 
 class CheckpointStore:
-    """The checkpoints of one stage in their folder."""
+    """Checkpoints and best weights of one stage, in one folder."""
 
     def __init__(
         self,
@@ -116,12 +119,12 @@ class CheckpointStore:
         """Prepares the store; nothing is read or written yet.
 
         Args:
-            folder: Of the files; need not exist.
-            state: Weights, optimizer state, states of random generators.
-            weights: The part of them that is the stage's result.
-            keep: How many checkpoints are kept, at least 1.
-            writes: Otherwise another process does; nothing is written or
-                removed here.
+            folder: Folder of the files; need not exist.
+            state: Variables to save: weights, optimizer, random generators.
+            weights: Those of them that are the stage's result.
+            keep: Number of checkpoints that are kept, at least 1.
+            writes: Whether this process writes and removes files; False where
+                another process does.
         """
         self._folder = pathlib.Path(folder)
         self._state = list(state)
@@ -133,9 +136,8 @@ class CheckpointStore:
         """Writes a checkpoint and removes the oldest beyond `keep`.
 
         Args:
-            progress: Names the checkpoint; the best weights that it names
-                have been saved.
-            sums: Of the metrics of the epoch under way.
+            progress: Finished epochs and steps; its best weights were saved.
+            sums: Running sums of the unfinished epoch's metrics.
 
         Raises:
             RunError: It cannot be written; earlier ones are intact.
@@ -158,13 +160,13 @@ class CheckpointStore:
                 path.unlink()
 
     def save_best(self, epoch: int) -> None:
-        """Writes the weights of the best epoch so far."""
+        """Writes the present weights as those of an epoch, counted from 0."""
         state_file.write(
             self._best_path(epoch), {}, [*map(np.asarray, self._weights)]
         )
 
     def load_best(self, epoch: int) -> None:
-        """Loads the weights of the best epoch into the model.
+        """Loads the saved weights of an epoch into the model's variables.
 
         Raises:
             RunError: The file is missing or damaged.
@@ -278,7 +280,11 @@ def _parse_progress(note: Any) -> Progress:
 def restore_sums(
     variables: Sequence[keras.Variable], sums: Sequence[np.ndarray]
 ) -> None:
-    """Restores the running sums of metrics from a checkpoint.
+    """Assigns the running sums of a checkpoint to metric variables.
+
+    Args:
+        variables: Variables of the metrics.
+        sums: `RestoredState.sums`, in the same order.
 
     Raises:
         RunError: The sums belong to other metrics.

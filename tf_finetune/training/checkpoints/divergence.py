@@ -17,12 +17,12 @@ _NAMES_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepPosition:
-    """A training step within a stage; as text, counted from 1.
+    """Training step within a stage; `str` gives it as text, counted from 1.
 
     Attributes:
-        stage: Its name.
-        epoch: From 0.
-        step: Of the epoch, from 0.
+        stage: Name of the stage.
+        epoch: Epoch, from 0.
+        step: Step of the epoch, from 0.
     """
 
     stage: str
@@ -37,20 +37,20 @@ class StepPosition:
 
 
 class DivergedError(ArithmeticError):
-    """The loss or a weight became NaN or infinite.
+    """Error: the loss or a weight became NaN or infinite.
 
     Attributes:
-        place: The step at which that was seen.
+        place: Training step at which that was seen.
     """
 
     def __init__(self, place: StepPosition) -> None:
-        """Records the step."""
+        """Makes the message of the training step `place`."""
         super().__init__(f"diverged at {place}")
         self.place = place
 
 
 def has_non_finite_weight(model: keras.Model) -> bool:
-    """Whether any weight of a model is NaN or infinite."""
+    """Tells whether any weight of a model is NaN or infinite."""
     return any(not _is_finite(each) for each in model.weights)
 
 
@@ -64,14 +64,16 @@ def find_origin(
     """Finds where a loss became NaN or infinite, by repeating the steps.
 
     Args:
-        model: As it was at `start`; its weights are unusable afterwards.
+        model: Compiled model, restored to `start`; its weights are unusable
+            afterwards.
         stage: The stage that failed.
-        start: The checkpoint before the failure, of the same epoch.
-        failed: The step at which the failure was seen. It may have begun a
-            step earlier: a NaN gradient shows in the next step's loss.
+        start: Progress of the checkpoint before the failure, in the same epoch.
+        failed: Step at which the failure was seen. It may have begun a step
+            earlier: a NaN gradient shows in the next step's loss.
 
     Returns:
-        A sentence and a space; empty if the failure does not recur.
+        A sentence with a space after it, which names the step, the layer or
+        weight and the pictures; empty if the failure does not recur.
     """
     batches = stage.batches(failed.epoch, start.step)
     steps = zip(itertools.count(start.step), batches, strict=False)
@@ -153,14 +155,14 @@ def _is_finite(value: Any) -> bool:
 
 
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning-rate schedule multiplied by a constant factor."""
+    """Learning-rate schedule multiplied by a constant factor."""
 
     def __init__(
         self,
         schedule: keras.optimizers.schedules.LearningRateSchedule,
         factor: float,
     ) -> None:
-        """Wraps a schedule."""
+        """Takes the schedule and the factor of its learning rates."""
         super().__init__()
         self._schedule = schedule
         self._factor = factor
@@ -178,7 +180,11 @@ class LearningRateScaler:
     """Scales the learning rate of an optimizer relative to its initial one."""
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Remembers the optimizer's learning rate as it is now."""
+        """Stores the present learning rate or schedule as the initial one.
+
+        Args:
+            optimizer: Optimizer to scale; may be wrapped by loss scaling.
+        """
         # The public attribute gives a schedule's value, not the schedule.
         plain = getattr(optimizer, "inner_optimizer", optimizer)
         self._optimizer = plain

@@ -27,8 +27,8 @@ class Content:
     """Content of a state file: a JSON note and arrays.
 
     Attributes:
-        note: Plain values, as JSON takes them.
-        arrays: In the order in which they were written.
+        note: Dict of plain JSON values.
+        arrays: Arrays in the order in which they were written.
     """
 
     note: dict[str, Any]
@@ -38,19 +38,19 @@ class Content:
 def write(
     path: pathlib.Path, note: Mapping[str, Any], arrays: Sequence[np.ndarray]
 ) -> None:
-    """Writes arrays and a JSON note with a checksum, atomically.
+    """Writes a note and arrays to a file with a checksum, atomically.
 
-    It begins with the SHA-256 of all that follows: note and arrays, each in
+    The file begins with the SHA-256 of the rest: note and arrays, each in
     NumPy's own format.
 
     Args:
         path: The file; an older one is replaced.
-        note: Plain values, as JSON takes them.
-        arrays: Of numbers.
+        note: Dict of plain JSON values; the key "arrays" is reserved.
+        arrays: Arrays of numbers.
 
     Raises:
-        RunError: The disk is full, or does not take it for another reason;
-            an older file is then as it was.
+        RunError: The file cannot be written, as on a full disk; an older file
+            stays unchanged.
     """
     text = json.dumps({**note, "arrays": len(arrays)}).encode()
     try:
@@ -79,16 +79,17 @@ def read(
     limit: int | None = None,
     within: pathlib.Path | None = None,
 ) -> Content:
-    """Reads arrays and note of a state file, whoever wrote it.
+    """Reads note and arrays of a state file of any origin; unpickles nothing.
 
     Args:
         path: The file.
         limit: Largest size in bytes; None: no limit.
-        within: The folder that it must lie in, links followed; None: any.
+        within: Folder that it must lie in, links resolved; None: any.
 
     Raises:
-        DamagedError: It is not a file that `write` wrote.
-        OSError: It is not there, cannot be read or may not be.
+        DamagedError: It is truncated, changed, or of another kind.
+        OSError: It does not exist, cannot be read, exceeds `limit` or lies
+            outside `within`.
     """
     with files.open_regular(path, limit=limit, within=within) as file:
         wanted = file.read(_DIGEST_LENGTH)

@@ -30,7 +30,12 @@ _STATUS = pathlib.Path("/proc/self/status")
 
 
 def main(flagfile: str, num_classes: str) -> None:
-    """Trains on a picture of noise and prints the peak memory as JSON."""
+    """Trains on a picture of noise and prints the peak memory as JSON.
+
+    Args:
+        flagfile: Path of the run's flags, with the batch size to try.
+        num_classes: Number of the model's outputs, in digits.
+    """
     environment.start_tensorflow()
     config = options.from_flagfile(train_config.TrainConfig, flagfile)
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +48,16 @@ def main(flagfile: str, num_classes: str) -> None:
 def train_few_steps(
     config: train_config.TrainConfig, num_classes: int, picture: str
 ) -> bool:
-    """Trains a few steps as the run would; returns whether on a CPU."""
+    """Trains a few steps as the run would, with random weights.
+
+    Args:
+        config: The run's config, with the batch size to try.
+        num_classes: Number of the model's outputs.
+        picture: Path of a picture file that is every example.
+
+    Returns:
+        Whether they ran on a CPU.
+    """
     from tf_finetune.adaptation import catalog as adaptation
     from tf_finetune.model import assembly
     from tf_finetune.tasks import catalog as tasks
@@ -80,7 +94,7 @@ def train_few_steps(
 
 
 def read_peak_bytes() -> int:
-    """Returns the peak memory of this process, bytes."""
+    """Returns the peak memory of this process, in bytes."""
     try:
         # Not `getrusage`, whose peak includes that of the parent before exec.
         found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())

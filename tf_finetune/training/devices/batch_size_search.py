@@ -35,11 +35,11 @@ _CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Outcome of training steps of one batch size.
+    """Device and peak memory of training steps of one batch size.
 
     Attributes:
-        on_cpu: Whether they ran in the machine's main memory.
-        peak_bytes: Peak of the process in main memory.
+        on_cpu: Whether they ran on a CPU, in the machine's main memory.
+        peak_bytes: Peak main memory of the process that ran them.
     """
 
     on_cpu: bool
@@ -55,12 +55,13 @@ def find_largest_batch(
     """Finds the largest power of two whose training step fits into memory.
 
     Args:
-        config: The run; its `batch_size` is not read.
-        num_pictures: More than these are not tried.
-        num_classes: Of the data.
+        config: The run's config; its `batch_size` is not read.
+        num_pictures: Largest size to try.
+        num_classes: Number of the model's outputs.
 
     Returns:
-        1..256; the usual 32 where no training step depends on it.
+        1..256; 32 where no training step depends on it (`--epochs=0`, or the
+        optimizer "gd").
 
     Raises:
         RunError: Not even one picture can be trained on.
@@ -88,15 +89,17 @@ def find_largest_batch(
 def apply_batch_size(
     config: train_config.TrainConfig, largest_batch: int, num_examples: int
 ) -> train_config.TrainConfig:
-    """Returns the config with the batch size and a matching learning rate.
+    """Returns a new config with a batch size and a matching learning rate.
 
     Args:
-        config: Asks for `--batch_size=auto`.
-        largest_batch: That fits into memory.
-        num_examples: Of the training split.
+        config: Config with `--batch_size=auto`.
+        largest_batch: Largest batch size that fits into memory.
+        num_examples: Examples of the training split.
 
     Returns:
-        The learning rate is set where something is trained by steps.
+        The batch size is a power of two no larger than the split; the learning
+        rate is scaled to it where the run trains by gradient steps and the user
+        gave none.
     """
     # No batch larger than the training split.
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
@@ -111,7 +114,7 @@ def _is_full_batch(config: train_config.TrainConfig) -> bool:
 
 
 def list_powers_of_two(most: int) -> list[int]:
-    """Returns the powers of two up to the smaller of `most` and 256."""
+    """Lists the powers of two from 1 to the smaller of `most` and 256."""
     return [2**n for n in range(9) if 2**n <= min(max(most, 1), _LARGEST)]
 
 
@@ -121,16 +124,16 @@ def search_largest(
     """Finds the largest batch size whose training step fits into memory.
 
     On a CPU the memory of two small sizes is measured and extrapolated
-    linearly; the size this predicts is then tried itself. On a GPU the size
-    is doubled until one fails.
+    linearly; the size this predicts is then tried itself. On a GPU the size is
+    doubled until one fails.
 
     Args:
-        sizes: Rising.
-        attempt: Size → memory it took; None if it failed.
+        sizes: Sizes to choose from, ascending.
+        attempt: Trains with a size; returns None if that failed.
         limit_bytes: Memory that a process may take on a CPU.
 
     Returns:
-        None if all sizes fail.
+        One of `sizes`; None if training failed with all of them up to 8.
     """
     starts = [size for size in sizes if size <= _FIRST_SIZES[0]]
     for start in reversed(starts):
@@ -185,11 +188,11 @@ def _search_by_extrapolation(
 def read_available_bytes(
     memory: pathlib.Path = _MEMORY, group: pathlib.Path = _CONTROL_GROUP
 ) -> int:
-    """Returns the free memory of this machine or container, bytes.
+    """Returns the free memory of this machine or container, in bytes.
 
     Args:
-        memory: Linux' /proc/meminfo.
-        group: The folder of this process' control group, version 2.
+        memory: Linux' /proc/meminfo; without it half of all memory is taken.
+        group: Folder of this process' control group, version 2.
     """
     try:
         lines = memory.read_text().splitlines()

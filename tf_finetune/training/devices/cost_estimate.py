@@ -19,10 +19,10 @@ class Estimate:
     """Estimated seconds and memory of a run, before it starts.
 
     Attributes:
-        features_seconds: One forward pass over all pictures.
-        fine_tune_seconds: All epochs and their validation.
-        memory_bytes: Peak of this process so far, which after three training
-            steps is close to the peak of training.
+        features_seconds: Seconds of one forward pass over all pictures.
+        fine_tune_seconds: Seconds of all epochs and their validation.
+        memory_bytes: Peak memory of this process so far, which after three
+            training steps is close to the peak of training.
     """
 
     features_seconds: float
@@ -41,12 +41,13 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Measured seconds per picture.
+    """Measured seconds per picture of each part of a training step.
 
     Attributes:
-        load: To decode it, make it square and augment it.
-        frozen: Forward through the layers below the first that trains.
-        step: Of a training step on the layers above.
+        load: Seconds to decode, resize and augment it.
+        frozen: Seconds of a forward pass through the layers below the freeze
+            boundary.
+        step: Seconds of a training step on the layers above.
     """
 
     load: float
@@ -64,21 +65,25 @@ def estimate_fine_tuning(
     views: int,
     epochs: int,
 ) -> tuple[float, float]:
-    """Estimates seconds of fine-tuning with the cache and without it.
+    """Estimates the seconds of fine-tuning with the cache and without it.
 
-    Rows that the scan has computed already are not counted. Features are needed
-    either way, for the head. Loading and computing are added up, as they
-    share the processor's cores. A forward pass of the
-    upper layers is taken as a third of their training step.
+    Features that the scan has cached already are not counted; missing ones are
+    needed either way, for the head. Loading and computing are added up, as they
+    share the processor's cores. A forward pass of the upper layers is taken as
+    a third of their training step.
 
     Args:
-        costs: As measured.
-        trained: Pictures of the training split.
-        validated: Pictures of the validation split.
-        missing_features: Pictures of all splits without pooled features.
-        missing_rows: Those without cached activations at the freeze boundary.
-        views: Of each training picture in the cache.
-        epochs: Of fine-tuning at most.
+        costs: Measured seconds per picture.
+        trained: Number of pictures in the training split.
+        validated: Number of pictures in the validation split.
+        missing_features: Number of pictures without cached features.
+        missing_rows: Number of pictures without cached activations at the
+            freeze boundary.
+        views: Number of cached views of each training picture.
+        epochs: Most epochs of fine-tuning.
+
+    Returns:
+        Seconds with the cache, seconds without it.
     """
     # A step is one forward pass and two backward ones: for inputs and weights.
     forward = costs.step / 3
@@ -106,12 +111,12 @@ def measure_run(
     """Estimates a run by timing some steps of each kind after a warm-up.
 
     Args:
-        trainer: Compiled for the fine-tuning stage.
-        extractor: Pictures → features.
-        batches: Training batches, two at least.
-        num_pictures: Of all splits.
-        training_steps: Of the whole fine-tuning stage; 0: none is run.
-        validated_pictures: Over all epochs of that stage.
+        trainer: Model compiled for fine-tuning; its weights are restored.
+        extractor: Model from pictures to features.
+        batches: Training batches of (pictures, targets), at least two.
+        num_pictures: Number of pictures of all splits.
+        training_steps: Steps of the whole fine-tuning stage; 0: none is timed.
+        validated_pictures: Pictures validated over all epochs together.
     """
     steps = iter(batches)
     images, targets = next(steps)
@@ -141,7 +146,7 @@ def _time_second_call(work: Callable[[], object]) -> float:
 
 
 def read_peak_bytes() -> int:
-    """Returns the peak memory of this process, bytes."""
+    """Returns the peak memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts in bytes, Linux in kibibytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -25,13 +25,14 @@ _FLOAT16_CAPABILITY = (7, 0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Device:
-    """The device or devices that a run trains on.
+    """Device or devices that a run trains on.
 
     Attributes:
-        kind: Of the devices that compute.
-        name: For the log, e.g. "CPU (2 cores)".
-        replicas: How many compute in parallel.
-        compute_capability: NVIDIA's, of the weakest one; None for others.
+        kind: Kind of the devices.
+        name: Name for the log, e.g. "CPU (2 cores)".
+        replicas: Number of devices that compute in parallel.
+        compute_capability: NVIDIA's compute capability of the weakest GPU, e.g.
+            (8, 0); None for others.
     """
 
     kind: Literal["cpu", "gpu", "tpu"]
@@ -42,13 +43,13 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Numeric and compilation settings of training.
+    """Precision and compilation settings of training.
 
     Attributes:
-        precision: A Keras dtype policy, of the backbone while it trains.
-        jit_compile: As `Model.compile` takes it.
-        steps_per_execution: As `Model.compile` takes it.
-        line: All of it with its reasons, to be printed once.
+        precision: Keras dtype policy of the backbone while it trains.
+        jit_compile: Argument of `Model.compile`: whether XLA is used.
+        steps_per_execution: Argument of `Model.compile`.
+        line: Device and settings with their reasons, a line of the plan.
     """
 
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -58,7 +59,7 @@ class Settings:
 
 
 def detect_device(strategy: tf.distribute.Strategy) -> Device:
-    """Returns the device that the replicas of a strategy run on."""
+    """Describes the devices that the replicas of a strategy run on."""
     replicas = strategy.num_replicas_in_sync
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return Device(kind="tpu", name="TPU", replicas=replicas)
@@ -84,8 +85,9 @@ def choose_settings(
 
     Args:
         found: The device.
-        precision: The flag's value.
-        onednn: State of oneDNN in the environment, for the line.
+        precision: Value of `--precision`; "auto": float16 on GPUs that have
+            units for it, bfloat16 on TPUs, else float32.
+        onednn: State of oneDNN in words, for `Settings.line`.
     """
     if precision == "auto":
         chosen, reason = _choose_precision(found)
@@ -126,15 +128,15 @@ def _choose_precision(found: Device) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def apply_policy(model: keras.Model, policy: str) -> Iterator[None]:
-    """Sets the dtype policy of a model's float32 layers within a block.
+    """Sets the dtype policy of a model's float32 layers within its block.
 
-    A function is traced with the policy in force when it first runs: it has
-    to run for the first time inside the block to compute in `policy`.
+    A function is traced with the policy in force when it first runs: it has to
+    run for the first time inside the block to compute in `policy`.
 
     Args:
-        model: The backbone. Layers behind it (pooling, head) are not its own
-            and stay in float32, and so do logits and losses.
-        policy: "float32" changes nothing.
+        model: The backbone. Pooling and head are not among its layers and stay
+            in float32, and so do logits and losses.
+        policy: Keras dtype policy; "float32" changes nothing.
     """
     changed = [each for each in _list_layers(model) if _takes_policy(each)]
     before = [layer.dtype_policy for layer in changed]
@@ -151,9 +153,12 @@ def apply_policy(model: keras.Model, policy: str) -> Iterator[None]:
 def add_loss_scaling(
     optimizer: keras.optimizers.Optimizer, policy: str
 ) -> keras.optimizers.Optimizer:
-    """Wraps the optimizer with loss scaling if `policy` is float16.
+    """Wraps an optimizer with loss scaling under the policy "mixed_float16".
 
     Keras does so only for a model whose own policy is mixed_float16.
+
+    Returns:
+        The wrapper; `optimizer` itself under any other policy.
     """
     # Small gradients vanish in float16 (5 bits of exponent); bfloat16 has the
     # range of float32 (8 bits).

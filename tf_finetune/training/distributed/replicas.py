@@ -21,7 +21,7 @@ _SEED_STRIDE = 0x9E3779B1
 
 
 def find_own_part(strategy: tf.distribute.Strategy) -> epoch_order.Shard:
-    """Returns the replicas that belong to this process."""
+    """Returns the range of replicas that belong to this process."""
     total = strategy.num_replicas_in_sync
     index, workers = find_worker(strategy)
     each = total // workers
@@ -29,9 +29,10 @@ def find_own_part(strategy: tf.distribute.Strategy) -> epoch_order.Shard:
 
 
 def find_worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Returns the number of this worker, from 0, and how many there are.
+    """Returns the index of this worker, from 0, and the number of workers.
 
-    Number 0 is the chief: the task of that name, else the first worker.
+    Index 0 is the chief: the task of that name in the cluster, else the first
+    worker. It is (0, 1) for a strategy of one process.
     """
     # TensorFlow numbers a chief, if there is one, apart from the workers.
     resolver = strategy.cluster_resolver
@@ -51,13 +52,18 @@ def find_worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 def distribute_batches(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset | None:
-    """Divides batches into pieces, one per replica, as `Trainer` takes them.
+    """Divides batches into one piece per replica, for `train_step.Trainer`.
 
     Args:
-        batches: (inputs, targets) of whole batches; or (inputs, targets,
-            size), of this process' part of batches of `size` examples.
-        strategy: Of the trainer. With one replica, nothing is done; else the
-            batches repeat endlessly.
+        batches: Dataset of (inputs, targets) of whole batches; or of (inputs,
+            targets, size), the share of this process in batches of `size`
+            examples; None stays None.
+        strategy: Strategy of the trainer.
+
+    Returns:
+        `batches` itself with one replica; else a distributed dataset of
+        (inputs, targets, (share, counted)), as in `train_step.ReplicaBatch`,
+        that repeats endlessly.
     """
     if batches is None or strategy.num_replicas_in_sync == 1:
         return batches
@@ -78,11 +84,11 @@ def distribute_batches(
 def count_steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Counts the batches of one epoch, as `fit` takes them with replicas.
+    """Counts the batches of one pass over a dataset that repeats endlessly.
 
     Args:
-        batches: As `distribute_batches` takes them.
-        strategy: Of the trainer.
+        batches: Argument of `distribute_batches`.
+        strategy: Strategy of the trainer.
 
     Returns:
         The number; None with one replica, where the dataset ends by itself.
@@ -171,14 +177,15 @@ def _cut_piece(
 
 @contextlib.contextmanager
 def separate_seeds(model: keras.Model) -> Iterator[None]:
-    """Gives each replica its own random seeds within a block.
+    """Draws different random numbers on each replica, within its block.
 
     Keras keeps one state of a random generator on all replicas, and dropout
-    then drops the same places on each. Here the replica's number is added to
-    every seed that is drawn. It holds for functions traced inside the block.
+    then drops the same units on each. Here an offset by the replica's number is
+    added to every seed that is drawn. It acts on functions that are traced
+    inside the block.
 
     Args:
-        model: Its layers draw, at any depth.
+        model: Model whose layers, at any depth, draw random numbers.
     """
     generators = []
     if model.distribute_strategy.num_replicas_in_sync > 1:
@@ -222,13 +229,13 @@ def _draw_replica_seed(
 def synchronize_batch_norms(
     model: keras.Model, *, wanted: bool
 ) -> Iterator[None]:
-    """Makes batch norms normalize by the batch of all replicas in a block.
+    """Computes batch statistics over all replicas, within its block.
 
-    It holds for functions traced inside the block.
+    It acts on functions that are traced inside the block.
 
     Args:
-        model: Its batch norms are changed, at any depth.
-        wanted: Otherwise each replica normalizes by its own piece.
+        model: Model whose batch norms, at any depth, are changed.
+        wanted: False changes nothing: each replica normalizes by its own piece.
     """
     changed = [
         each

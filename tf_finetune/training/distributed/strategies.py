@@ -25,17 +25,17 @@ _LOST_WORKER_ERRORS = (
 
 
 def build_strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
-    """Builds the strategy that `--strategy` names.
+    """Builds the `tf.distribute` strategy that `--strategy` names.
 
     Args:
         name: "auto" takes all GPUs of this machine when it has several, else
             the one device; "one_device"; "mirrored" (all GPUs, or all logical
-            CPU devices); "multi_worker" (the cluster comes from TF_CONFIG,
-            else from Slurm); "tpu".
+            CPU devices); "multi_worker" (the cluster comes from TF_CONFIG, else
+            from Slurm); "tpu".
         tpu: Name or address of the TPU; empty: the machine's own.
 
     Raises:
-        RunError: The devices that the strategy needs are not there.
+        RunError: The devices that the strategy needs are missing.
     """
     if name == "auto":
         # Only for "auto": this call starts TensorFlow's runtime, and workers
@@ -65,7 +65,11 @@ def build_strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
 
 
 def is_in_slurm(environment: Mapping[str, str]) -> bool:
-    """Whether the cluster comes from Slurm: a job step without TF_CONFIG."""
+    """Tells whether the cluster comes from Slurm: a job step without TF_CONFIG.
+
+    Args:
+        environment: Environment variables.
+    """
     has_cluster = bool(
         json.loads(environment.get("TF_CONFIG") or "{}").get("cluster")
     )
@@ -98,12 +102,12 @@ _BUILDERS = {"mirrored": _build_mirrored, "multi_worker": _build_multi_worker}
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the chief, the one that writes."""
+    """Tells whether this process is the chief, which writes the results."""
     return replicas.find_worker(strategy)[0] == 0
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Blocks until all workers have called it."""
+    """Blocks until every worker has called this; returns at once if alone."""
     # A sum over all replicas ends only when each has contributed.
     if replicas.find_worker(strategy)[1] > 1:
         ones = strategy.run(lambda: tf.ones([]))
@@ -111,7 +115,7 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def is_true_anywhere(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
-    """Whether `here` is true at one worker at least.
+    """Tells whether `here` is True on at least one worker.
 
     Blocks until all workers have called it.
     """
@@ -127,10 +131,18 @@ def is_true_anywhere(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
 def require_same(
     strategy: tf.distribute.Strategy, numbers: Sequence[int]
 ) -> None:
-    """Raises `RunError` unless all workers pass the same numbers.
+    """Checks that all workers pass the same numbers.
 
-    They come from the checkpoint that each has read: where a shared folder
-    shows its files late, workers may find different ones.
+    They come from the checkpoint that each worker has read: where a shared
+    folder shows its files late, workers may find different ones. Blocks until
+    all workers have called it.
+
+    Args:
+        strategy: The strategy of the run.
+        numbers: Epoch, step and recoveries of the checkpoint.
+
+    Raises:
+        RunError: A worker passes other numbers.
     """
     if replicas.find_worker(strategy)[1] == 1:
         return
@@ -139,6 +151,7 @@ def require_same(
         tf.distribute.ReduceOp.SUM, strategy.run(lambda: own), axis=None
     )
     mean = found / strategy.num_replicas_in_sync
+    # Whole numbers: equal ones differ from their mean by rounding only.
     if not bool(tf.reduce_all(tf.abs(mean - own) < 1e-3)):
         raise errors.RunError(
             "The workers found different checkpoints in the workdir: this one "
@@ -150,7 +163,7 @@ def require_same(
 
 @contextlib.contextmanager
 def run_chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Runs a block on the chief before the other workers.
+    """Runs its block on the chief before the other workers run it.
 
     The others then find and read the files that the chief has written.
     """
@@ -163,7 +176,7 @@ def run_chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 @contextlib.contextmanager
 def report_lost_worker(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns errors of a lost worker into a `RunError`.
+    """Converts errors of lost workers in its block to a `RunError`.
 
     Raises:
         RunError: Another worker has ended or cannot be reached.
