@@ -83,7 +83,7 @@ def make_stems(paths: Sequence[pathlib.Path]) -> list[str]:
         paths: Picture files.
 
     Returns:
-        Their stems; numbered from 0 if two are equal.
+        Their stems; if two are equal, all of them numbered from 0.
     """
     # Numbers only if needed: pictures of several folders may share a name.
     own = [path.stem for path in paths]

@@ -160,15 +160,15 @@ def _flush_folder(folder: pathlib.Path) -> None:
 def open_file(path: pathlib.Path) -> Iterator[PendingFile]:
     """Opens a block that writes and checks a file, then publishes it.
 
-    The block writes to `temporary`, which gets its final name if the block
-    succeeds. If it raises, the temporary file is removed and an earlier file
-    of that name stays.
+    The block writes to the temporary path, which gets its final name if the
+    block succeeds. If it raises, the temporary file is removed and an earlier
+    file of that name stays.
 
     Args:
         path: Final path of the file; its folder is created and locked.
 
     Yields:
-        The final and the temporary path.
+        The file with its final path and the temporary one to write to.
 
     Raises:
         UsageError: The folder cannot be created, or another process exports

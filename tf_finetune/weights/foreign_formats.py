@@ -31,11 +31,14 @@ _POINTER = (
 
 
 def describe_file(path: pathlib.Path, start: bytes) -> str:
-    """Describes an unreadable file, as the predicate of a sentence.
+    """Describes a file that is not readable as weights.
 
     Args:
         path: Only its suffix is looked at.
         start: Its first bytes, a few hundred.
+
+    Returns:
+        The predicate of a sentence, such as "is an empty file".
     """
     if not start:
         return "is an empty file"
@@ -51,7 +54,14 @@ def describe_file(path: pathlib.Path, start: bytes) -> str:
 
 
 def describe_zip(names: Sequence[str]) -> str:
-    """Describes a zip archive with the members `names`."""
+    """Describes a zip archive that is not readable as weights.
+
+    Args:
+        names: Names of its members.
+
+    Returns:
+        The predicate of a sentence, such as "is a NumPy .npz file".
+    """
     if any(name.endswith("data.pkl") for name in names):
         return _PYTORCH
     if names and all(name.endswith(".npy") for name in names):
@@ -65,9 +75,13 @@ def describe_zip(names: Sequence[str]) -> str:
 
 
 def describe_prefix(path: pathlib.Path) -> str | None:
-    """Describes the files whose names begin with `path`; None without any.
+    """Describes the files whose names begin with that of a missing path.
 
-    Only the names of files in its folder are looked at.
+    Only names in its folder are looked at.
+
+    Returns:
+        The predicate of a sentence, such as "does not exist, but there is …";
+        None if there are no such files, or none of a known kind.
     """
     try:
         inside = sorted(
@@ -99,7 +113,11 @@ def _is_shard(end: str) -> bool:
 
 
 def describe_folder(path: pathlib.Path) -> str:
-    """Describes a folder, as the predicate of a sentence."""
+    """Describes a folder that is no workdir.
+
+    Returns:
+        The predicate of a sentence, such as "is a SavedModel folder, …".
+    """
     if (path / "saved_model.pb").is_file():
         return (
             "is a SavedModel folder, which holds a program and no layers; "
