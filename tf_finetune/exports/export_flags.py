@@ -32,7 +32,11 @@ _FILE_SUFFIXES = frozenset(
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` unless `EXPORTS` has a format of this name."""
+    """Checks that an export format of this name exists.
+
+    Raises:
+        UsageError: It does not; the message suggests others.
+    """
     meant = _guess_format(name)
     if meant:
         raise errors.UsageError(
@@ -43,11 +47,7 @@ def check_name(name: str) -> None:
 
 
 def check_packages(name: str) -> None:
-    """Raises `UsageError` if packages are missing that a format needs.
-
-    Args:
-        name: Format in `catalog.EXPORTS`; one without extras passes.
-    """
+    """Raises `UsageError` if packages are missing that a format needs."""
     extra, modules = catalog.EXTRAS.get(name, ("", ()))
     # `find_spec` looks a package up without importing it.
     missing = [each for each in modules if not importlib.util.find_spec(each)]

@@ -57,7 +57,7 @@ class ParityReference:
         return {"pictures": pictures, "rows": len(self.rows)}
 
     def batches(self) -> "Iterator[ParityReference]":
-        """Yields parts of `batch_size` pictures or rows in order."""
+        """Yields copies with `batch_size` pictures or rows each, in order."""
         for start in range(0, len(self.paths), self.batch_size):
             part = slice(start, start + self.batch_size)
             yield dataclasses.replace(

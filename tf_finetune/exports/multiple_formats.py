@@ -86,7 +86,15 @@ def write_formats(
 
 
 def render_table(outcomes: Sequence[Outcome]) -> str:
-    """Renders a text table: format, result, largest difference and path."""
+    """Renders a text table with a line for each format.
+
+    Args:
+        outcomes: The results, in the order of the lines.
+
+    Returns:
+        Lines of format, "passed" or "refused", largest difference and path,
+        below a line of titles.
+    """
     rows = [("format", "result", "differs by", "where")]
     for each in outcomes:
         differs = "" if each.largest is None else f"{each.largest:.2g}"
@@ -106,7 +114,12 @@ def render_table(outcomes: Sequence[Outcome]) -> str:
 def log_progress(
     what: str, seconds: float = _SECONDS_BETWEEN_LINES
 ) -> Iterator[None]:
-    """Logs "`what`, N s so far" every `seconds` seconds while a block lasts."""
+    """Logs a line every `seconds` seconds while a block lasts.
+
+    Args:
+        what: First words of the line, which ends in ", 60 s so far".
+        seconds: Time between two lines.
+    """
     done = threading.Event()
     start = time.monotonic()
 

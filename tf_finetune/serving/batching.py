@@ -40,7 +40,7 @@ class BatchLimits:
     max_batch_weight: int
 
     def allow(self, rows: int, weight: int) -> bool:
-        """Returns whether one call may have so many rows and such a weight."""
+        """Returns whether a batch may have so many rows and such a weight."""
         return rows <= self.max_batch_size and weight <= self.max_batch_weight
 
     def check_rows(self, rows: int) -> None:

@@ -76,7 +76,15 @@ class TensorInfo:
 
 
 def check_names(inputs: Sequence[TensorInfo], given: Iterable[str]) -> None:
-    """Raises `RequestError` 400 unless `given` are exactly the inputs."""
+    """Checks that a request gives exactly the inputs of a signature.
+
+    Args:
+        inputs: The inputs of the signature.
+        given: Names of the given inputs, in any order.
+
+    Raises:
+        RequestError: 400, a name is missing or unknown.
+    """
     wanted, got = {each.name for each in inputs}, sorted(given)
     if set(got) != wanted:
         raise failures.RequestError(

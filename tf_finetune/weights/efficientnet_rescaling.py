@@ -35,6 +35,9 @@ def fold_rescaling(
 ) -> bool:
     """Folds a file's extra Rescaling into the model's Normalization.
 
+    It multiplies the variance by `VARIANCE_FACTORS`, if the file is one of
+    those whose graph has that Rescaling.
+
     Args:
         model: EfficientNet B0 to B7 that has the file's weights; changed in
             place.

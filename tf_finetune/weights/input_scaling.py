@@ -38,7 +38,14 @@ class ColorTransform:
 
 
 def find_first_kernel_layer(model: keras.Model) -> Any:
-    """Finds the first layer of a model that has a kernel; None without one."""
+    """Finds the first layer of a model that has a kernel.
+
+    Args:
+        model: Keras model; nested models are searched, too.
+
+    Returns:
+        The layer; None if no layer has a kernel.
+    """
     for unit in layer_matching.list_layers(model):
         if unit.kernel_size:
             return unit.layer

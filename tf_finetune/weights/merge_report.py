@@ -75,7 +75,11 @@ class MergeReport:
         return self.complete and not self.deeper
 
     def summary(self) -> str:
-        """Describes the merge in one line: counts and names of layers."""
+        """Describes the merge in one line for the log.
+
+        Returns:
+            Numbers of layers for each attribute, with the first names.
+        """
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
         first = f"{len(self.matched)} of {total} layers took their weights"
         if self.share is not None:
@@ -109,7 +113,12 @@ def format_share(share: float) -> str:
 
 
 def join_names(names: Sequence[object], *, shown: int = _SHOWN) -> str:
-    """Joins the first `shown` names and adds how many more there are."""
+    """Joins names with commas: "a, b and 3 more".
+
+    Args:
+        names: Objects whose text is joined.
+        shown: The number of names before "and … more".
+    """
     text = ", ".join(str(name) for name in names[:shown])
     more = len(names) - shown
     return f"{text} and {more} more" if more > 0 else text

@@ -16,10 +16,10 @@ _SECOND_SHARE = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkMatch:
-    """One listing of a file's layers, with those that match the model's.
+    """Layers of a file or of a part of it, matched with those of a model.
 
     Attributes:
-        view: Layers of the file, or of a part of it, and of the model.
+        view: The listed layers of the file and of the model.
         matching: Pairs of a layer of the model and one of the file.
     """
 

@@ -8,7 +8,14 @@ from tf_finetune.backbones import backbone
 
 
 def check_installed(spec: backbone.BackboneSpec) -> None:
-    """Raises `UsageError` unless the package of a backbone's weights exists."""
+    """Checks that the package of a backbone's weights is installed.
+
+    Args:
+        spec: Description of the backbone; its `weights_package` is not None.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
     if _find_folder(spec) is None:
         raise errors.UsageError(
             f"The ImageNet weights of {spec.name!r} are in the package "
@@ -20,6 +27,9 @@ def check_installed(spec: backbone.BackboneSpec) -> None:
 
 def find_file(spec: backbone.BackboneSpec) -> pathlib.Path:
     """Finds the weights file in the installed package of a backbone's weights.
+
+    Args:
+        spec: Description of the backbone; its `weights_package` is not None.
 
     Raises:
         UsageError: The package is not installed.

@@ -82,7 +82,7 @@ class SavedWeights:
     def find_arrays(
         self, place: config_graph.LayerPlace
     ) -> tuple[np.ndarray, ...]:
-        """Finds the arrays of a layer of the file's graph; () without any."""
+        """Finds the arrays of a layer of the graph, in order; () for none."""
         wanted = self._build_key(place)
         for layer in self.layers:
             if self.kind != "classic_h5":
@@ -198,7 +198,7 @@ def find_model_name(file: SavedWeights, prefix: str) -> str:
 
 
 def find_first_layer(file: SavedWeights, paths: Collection[str]) -> str:
-    """Finds the name of the first layer in file order among `paths`."""
+    """Finds the name, or else the path, of the first layer among `paths`."""
     for layer in file.layers:
         if layer.path in paths:
             return layer.name or layer.path
@@ -206,7 +206,7 @@ def find_first_layer(file: SavedWeights, paths: Collection[str]) -> str:
 
 
 def sort_layers(file: SavedWeights) -> SavedWeights:
-    """Sorts the layers of a Keras 3 file by their order in its graph.
+    """Sorts the layers of a Keras 3 file by the order of its graph.
 
     Returns:
         A sorted copy; `file` itself if it is a classic .h5 or has no graph.

@@ -64,7 +64,12 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
 
 
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
-    """Lists the names that `--weights` accepts for a backbone beside paths."""
+    """Lists the names that `--weights` accepts for a backbone.
+
+    Returns:
+        "imagenet" if such weights are published, "none", and those of
+        `spec.bundled_weights`; paths are accepted, too.
+    """
     published = ("imagenet",) if spec.has_imagenet_weights else ()
     return (*published, "none", *dict(spec.bundled_weights))
 

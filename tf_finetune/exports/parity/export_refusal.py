@@ -150,7 +150,12 @@ def _update_refusals(folder: pathlib.Path, change: Any) -> None:
 
 
 def read_parity_file(folder: pathlib.Path) -> Mapping[str, Any]:
-    """Reads `parity.json` of a folder; empty if it is missing or damaged."""
+    """Reads `parity.json` of a folder of exports.
+
+    Returns:
+        Figures by file name of the export, and the reasons of refusals under
+        `REFUSED`; empty if the file is missing or damaged.
+    """
     try:
         found = json_schema.read_json(
             folder / export_files.PARITY,

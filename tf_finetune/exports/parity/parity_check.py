@@ -228,7 +228,12 @@ def load_inputs(
 def load_batch(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> np.ndarray | dict[str, np.ndarray]:
-    """Loads the input of a job's model: images, or rows' arrays by name."""
+    """Loads the input of a job's model, to be given to it as one batch.
+
+    Returns:
+        float32 [n, size, size, 3] for single pictures; for table rows the
+        arrays of `load_inputs`.
+    """
     found = load_inputs(proof, job)
     return found if proof.rows else found["images"]
 
@@ -254,7 +259,11 @@ def _decode_files(paths: Sequence[str], job: jobs.ExportJob) -> np.ndarray:
 
 
 def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
-    """Writes figures of the export `path` to `parity.json` beside it."""
+    """Writes figures to `parity.json` in the folder of an export.
+
+    The file name of `path`, the export, is the key; an earlier entry of that
+    name is replaced.
+    """
     known = export_refusal.read_parity_file(path.parent)
     place = path.parent / export_files.PARITY
     files.write_json(place, {**known, path.name: dict(figures)})

@@ -23,6 +23,9 @@ _MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
 def parse_body(body: bytes) -> dict[str, Any]:
     """Parses a request's body as a JSON object.
 
+    Returns:
+        The object's values by key.
+
     Raises:
         RequestError: 400, it is not JSON, nested too deeply, or no object.
     """

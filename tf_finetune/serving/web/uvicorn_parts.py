@@ -169,7 +169,10 @@ class Transport:
         self.is_closing = lambda: connection.closing or transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Sends bytes behind those held back, or holds them back too."""
+        """Sends bytes, after those held back before.
+
+        While `holds` is set it sends nothing and holds the bytes back, too.
+        """
         if self.holds:
             self._held += data
         else:
@@ -177,7 +180,10 @@ class Transport:
             self._held = b""
 
     def flush(self) -> None:
-        """Sends bytes held back, as the head of an answer without body."""
+        """Sends bytes held back and clears `holds`.
+
+        Nothing follows the head of an answer without a body.
+        """
         self.holds = False
         if self._held:
             self.write(b"")
