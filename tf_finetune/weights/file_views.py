@@ -92,7 +92,7 @@ def join_scales(file: saved_weights.SavedWeights) -> saved_weights.SavedWeights:
     whose γ and β belong into it.
 
     Returns:
-        A copy, with the epsilon of its time; other files as they are.
+        A copy, with the epsilon of its time; `file` itself if it is no such.
 
     Source: github.com/flyyufelix/cnn_finetune, resnet_152.py.
     """
@@ -192,7 +192,7 @@ def _build_classic_entries(
 
 
 def _order_by_number(layers: list[Any]) -> list[Any]:
-    """Sets the order of layers to the numbers in their names, of creation."""
+    """Sets the order of layers to the numbers that Keras gave their names."""
     return [
         dataclasses.replace(
             each,

@@ -72,7 +72,7 @@ class GraphRunner:
 
         Raises:
             node_execution.UnsupportedNodeError: The layer or one before it is
-            not supported, or its output is too large.
+                not supported, or its output is too large.
         """
         scope = self._enter_place(place, images)
         return np.asarray(

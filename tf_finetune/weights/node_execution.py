@@ -1,6 +1,6 @@
 """Runs one layer or operation of a file's graph, from allowlists.
 
-A stranger's config may name classes that run code, as Lambda: not listed.
+Classes that run code or read files, such as Lambda, are not on the lists.
 """
 
 import inspect
@@ -180,7 +180,7 @@ def _iterate_numbers(value: Any) -> Iterator[float]:
 def run_operation(
     node: config_graph.Node, args: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """Computes an operation that is not a layer, of Keras 3 or of Keras 2.
+    """Computes an operation that is no layer, of Keras 3 or 2, from tensors.
 
     Raises:
         UnsupportedNodeError: It is not on the allowlist or fails.
