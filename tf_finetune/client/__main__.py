@@ -38,12 +38,17 @@ _MODEL_ADDRESS = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
 
 
 def replace_bytes(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
-    """Replaces bytes in a value by file names or sizes, for printing as JSON.
+    """Replaces bytes in a value by file paths or sizes, for printing as JSON.
 
     Args:
-        value: An output of the model.
+        value: An output of the model: bytes, lists and dictionaries of them,
+            and other values, which stay.
         stem: The first part of file names.
-        folder: Destination of the files; None: sizes in place of names.
+        folder: Folder to which the bytes are written, created if needed; None:
+            nothing is written, and "N bytes" stands in their place.
+
+    Returns:
+        A new value; empty bytes become "0 bytes" in any case.
     """
     if isinstance(value, list):
         return [
@@ -72,7 +77,14 @@ def replace_bytes(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
 
 
 def make_stems(paths: Sequence[pathlib.Path]) -> list[str]:
-    """Makes a unique first part of file names for each picture."""
+    """Makes a unique first part of file names for each picture.
+
+    Args:
+        paths: Picture files.
+
+    Returns:
+        Their stems; if two are equal, all of them numbered from 0.
+    """
     # Numbers only if needed: pictures of several folders may share a name.
     own = [path.stem for path in paths]
     if len(set(own)) == len(own):
@@ -88,11 +100,15 @@ def _read_file(path: pathlib.Path) -> bytes:
 
 
 def parse_address(address: str, protocol: str) -> tuple[str, str | None]:
-    """Splits an address into one for the protocol and the model's name.
+    """Splits an address into that of the server and the model's name.
 
     Args:
         address: HOST:PORT or http://HOST:PORT, with /v1/models/NAME or not.
         protocol: "rest" or "grpc".
+
+    Returns:
+        The server's address, with a scheme for "rest" and without one for
+        "grpc"; and the model's name, None if the address has none.
     """
     # gRPC takes no scheme, and urllib needs one.
     found = _MODEL_ADDRESS.match(address)
@@ -150,7 +166,11 @@ def _parse_arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Prints one line of JSON for each picture and protocol."""
+    """Sends pictures to servers; prints a line of JSON for each and protocol.
+
+    Args:
+        given: Command-line arguments; None: those of the process.
+    """
     arguments = _parse_arguments(given)
     contents = [_read_file(path) for path in arguments.pictures]
     for protocol, (address, named) in arguments.places.items():

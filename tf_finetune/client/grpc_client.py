@@ -17,10 +17,22 @@ def send_images(
     method: str,
     signature: str,
 ) -> list[Any]:
-    """Sends pictures as `rest_client.send_images` does, with the same result.
+    """Sends pictures to a server over gRPC and returns the result of each.
 
     Modules that need TensorFlow are imported in the functions, so that REST
-    works without it.
+    works without it. Ends the process with a message if the server does not
+    answer or answers with an error.
+
+    Args:
+        pictures: Contents of picture files.
+        address: HOST:PORT.
+        model: The model's name on the server.
+        method: "predict", "classify" or "regress".
+        signature: Signature of the model.
+
+    Returns:
+        For each picture the same as `rest_client.send_images`, but of predict
+        always a dictionary.
     """
     # Before grpc is imported, which reads it.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -19,11 +19,22 @@ def send_images(
     method: str,
     signature: str,
 ) -> list[Any]:
-    """Sends pictures and returns the result of each.
+    """Sends pictures to a server over REST and returns the result of each.
+
+    Ends the process with a message if the server does not answer, answers
+    with an error, or has no result for each picture.
+
+    Args:
+        pictures: Contents of picture files.
+        address: http://HOST:PORT.
+        model: The model's name on the server.
+        method: "predict", "classify" or "regress".
+        signature: Signature of the model.
 
     Returns:
-        For each picture an object of outputs (predict), pairs [label, score]
-        (classify) or a number (regress).
+        For each picture a dictionary of outputs by name, or the output itself
+        if there is only one (predict); pairs [label, score] (classify); or a
+        number (regress).
     """
     # JSON has no bytes; {"b64": …} is TensorFlow Serving's form of them.
     encoded = [{"b64": base64.b64encode(p).decode()} for p in pictures]

@@ -31,13 +31,14 @@ _FOLDABLE_LAYERS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoldedModel:
-    """Model without its foldable batch norms.
+    """Model for inference whose foldable batch norms are gone.
 
     Attributes:
         model: Has the inputs and outputs of the original.
         names: The batch norm layers that were folded.
-        left: Those that stay: after another kind of layer, after one whose
-            output another layer reads, too, or in a nested model.
+        left: The batch norm layers that stay: after a layer that cannot absorb
+            them, after one whose output another layer reads, too, or in a
+            nested model.
     """
 
     model: keras.Model
@@ -46,14 +47,17 @@ class FoldedModel:
 
 
 def fold_batch_norms(model: keras.Model) -> FoldedModel:
-    """Folds every batch norm of a graph that can be folded.
+    """Folds every batch norm of a model into the layer before it, if possible.
 
     Args:
-        model: A float32 graph of layers, which must not be used afterwards:
+        model: A float32 functional model, which must not be used afterwards:
             layers that do not change become part of the result.
 
     Returns:
-        The model for inference; it is not meant to be trained.
+        A model for inference, not for training; `model` itself if nothing can
+        be folded.
+
+    Source: Jacob et al. 2018, section 3.2, equation 14.
     """
     pairs = _find_foldable_norms(model)
     names = tuple(norm.name for norm in pairs.values())

@@ -34,10 +34,11 @@ REFUSED = "refused"
 
 
 def encode_labels(names: Sequence[str]) -> bytes:
-    """Encodes class names as `LABELS`: one a line, line breaks escaped.
+    """Encodes class names as the bytes of `LABELS`, one a line.
 
     Args:
-        names: Of the outputs; folders may give them bytes that are no UTF-8.
+        names: In the order of the outputs. Line breaks in them are escaped; a
+            name from a folder that is not UTF-8 keeps its original bytes.
     """
     # The full stop makes a break at the end count: "a\n".splitlines() has one
     # line, as "a" has.
@@ -54,12 +55,15 @@ def encode_labels(names: Sequence[str]) -> bytes:
 def encode_members(
     class_names: Sequence[str], decision: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    """Encodes the files inside a `.keras` and a `.tflite` file, by their names.
+    """Encodes the files to add to a `.keras` or `.tflite` archive.
 
     Args:
-        class_names: Of the outputs, as `LABELS`.
-        decision: Values chosen on validation, such as thresholds, as
-            `DECISION`; empty: no such file.
+        class_names: In the order of the outputs.
+        decision: JSON-able values that the task chose on validation, such as
+            thresholds; empty: no `DECISION` is added.
+
+    Returns:
+        Contents by file name: `LABELS` and, if there is one, `DECISION`.
     """
     found = {LABELS: encode_labels(class_names)}
     if decision:

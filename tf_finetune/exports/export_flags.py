@@ -32,7 +32,11 @@ _FILE_SUFFIXES = frozenset(
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` unless the catalog has a format of this name."""
+    """Checks that an export format of this name exists.
+
+    Raises:
+        UsageError: It does not; the message suggests others.
+    """
     meant = _guess_format(name)
     if meant:
         raise errors.UsageError(
@@ -43,7 +47,7 @@ def check_name(name: str) -> None:
 
 
 def check_packages(name: str) -> None:
-    """Raises `UsageError` if a format needs an extra that is not installed."""
+    """Raises `UsageError` if packages are missing that a format needs."""
     extra, modules = catalog.EXTRAS.get(name, ("", ()))
     # `find_spec` looks a package up without importing it.
     missing = [each for each in modules if not importlib.util.find_spec(each)]
@@ -55,10 +59,13 @@ def check_packages(name: str) -> None:
 
 
 def check_rows(name: str) -> None:
-    """Checks that a format can hold a model of whole rows.
+    """Checks that a format can hold a model of table rows (several inputs).
+
+    Args:
+        name: Format in `catalog.EXPORTS`.
 
     Raises:
-        UsageError: It takes single pictures.
+        UsageError: The format takes only single pictures.
     """
     if name not in catalog.ROW_FORMATS:
         raise errors.UsageError(
@@ -71,14 +78,19 @@ def check_rows(name: str) -> None:
 def parse_tolerance(
     specs: Sequence[str], figures: Sequence[str]
 ) -> dict[str, float]:
-    """Parses `--tolerance`: the allowed loss of each metric.
+    """Parses `--tolerance` to the allowed loss of each metric.
 
     Args:
-        specs: Each FIGURE:LOSS, or a loss alone, which is that of all figures.
-        figures: Of the task.
+        specs: Each "METRIC:LOSS", such as "accuracy:0.02", or a loss alone,
+            which then applies to every metric.
+        figures: Metrics that the task bounds for exports.
+
+    Returns:
+        Loss in 0..1 by metric; only of metrics in `specs`.
 
     Raises:
-        UsageError: A figure is not the task's, or a loss not in 0..1.
+        UsageError: A metric is not in `figures` or has two losses, or a loss is
+            not in 0..1.
     """
     # `0.02` alone applies to every metric, `accuracy:0.02` to the one named.
     found: dict[str, float] = {}
@@ -104,7 +116,17 @@ def parse_tolerance(
 def check_tolerance(
     specs: Sequence[str], formats: Sequence[str], figures: Sequence[str]
 ) -> None:
-    """Raises `UsageError` unless a format rounds and losses can be read."""
+    """Checks that `--tolerance` can be parsed and applies to a format.
+
+    Args:
+        specs: Values of `--tolerance`, see `parse_tolerance`; may be empty.
+        formats: Values of `--format`.
+        figures: Metrics that the task bounds for exports.
+
+    Raises:
+        UsageError: A value cannot be parsed, or it is given and none of the
+            formats has rounded weights.
+    """
     parse_tolerance(specs, figures)
     if specs and not set(formats) & set(catalog.ROUNDED_FORMATS):
         raise errors.UsageError(
@@ -151,15 +173,18 @@ def _describe_format(meant: str) -> str:
 def resolve_file(
     asked: pathlib.Path, *, stem: str, suffix: str
 ) -> pathlib.Path:
-    """Returns the path to write for a single-file format.
+    """Resolves `--output` to the path of a single-file format.
+
+    A file name that ends in ".h5" where weights are asked for becomes
+    ".weights.h5", which is logged.
 
     Args:
-        asked: A folder, or a file.
-        stem: The name it gets in a folder, without the suffix.
-        suffix: The suffix that the format's readers require, ".weights.h5".
+        asked: Value of `--output`: a folder, or a file.
+        stem: File name without suffix, used if `asked` is a folder.
+        suffix: The suffix of the format, such as ".weights.h5".
 
     Raises:
-        UsageError: `asked` is named like a file of another kind.
+        UsageError: `asked` is named like a file of another format.
     """
     if not _is_file_name(asked):
         return asked / f"{stem}{suffix}"
@@ -191,7 +216,8 @@ def resolve_folder(asked: pathlib.Path) -> pathlib.Path:
     """Returns the folder that exports go into.
 
     Args:
-        asked: It, or the file of a single format.
+        asked: A folder, which is returned, or a file with the suffix of an
+            export format, whose parent is returned.
     """
     return asked.parent if _is_file_name(asked) else asked
 
@@ -200,13 +226,13 @@ def check_output(output: str | None, formats: Sequence[str]) -> None:
     """Checks that `--output` is a possible destination of all formats.
 
     Args:
-        output: As `--output` says; None: the run's own folder of exports.
-        formats: Their names in the catalog.
+        output: Value of `--output`; None, the run's own folder, passes.
+        formats: Names in `catalog.EXPORTS`.
 
     Raises:
-        UsageError: A file is named, and several formats or one of another
-            suffix would be written to it; or a file lies where a folder is
-            needed.
+        UsageError: `output` names a file, and several formats, a format of
+            another suffix or one of folders would be written to it; or a file
+            lies where a folder is needed.
     """
     if output is None:
         return
@@ -240,12 +266,12 @@ def check_no_overwrite(
     """Checks that no export overwrites one of the run's own files.
 
     Args:
-        output: As `--output` says; checked.
-        formats: Their names in the catalog.
-        own: The files of the run.
+        output: Value of `--output` that `check_output` accepts; None passes.
+        formats: Names in `catalog.EXPORTS`.
+        own: Files of the run that must stay.
 
     Raises:
-        UsageError: One would.
+        UsageError: An export would overwrite one of `own`.
     """
     if output is None:
         return

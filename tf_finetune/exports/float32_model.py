@@ -19,7 +19,7 @@ INPUT_NAME, _OUTPUT_NAME = "images", "predictions"
 
 
 def is_float32(model: keras.Model) -> bool:
-    """Returns whether all layers compute and store weights in float32."""
+    """Returns whether all layers compute and store their weights in float32."""
     return all(
         layer.dtype_policy.compute_dtype == "float32"
         and layer.dtype_policy.variable_dtype == "float32"
@@ -33,7 +33,7 @@ def ensure_float32(model: keras.Model) -> keras.Model:
 
 
 def copy_model(model: keras.Model) -> keras.Model:
-    """Copies a model in float32; the copy shares no weights with it."""
+    """Copies a model with its weights in float32; shares nothing with it."""
     copy = rebuild_graph(model)
     with tempfile.TemporaryDirectory() as folder:
         # Through a file, not set_weights: a Normalization layer updates its
@@ -45,11 +45,18 @@ def copy_model(model: keras.Model) -> keras.Model:
 
 
 def freeze_job(job: jobs.ExportJob) -> Any:
-    """Freezes a job's model as `freeze_model` does, once for all formats.
+    """Freezes a job's model to a graph without variables, cached in the job.
 
     Freezing takes a third of the time of a conversion, and the formats of one
     command share one job and model. The cached graph holds a second copy of
     the weights for as long as the job exists.
+
+    Args:
+        job: Its `model` is frozen; the result is kept in its `shared`.
+
+    Returns:
+        A concrete function, as `freeze_model` returns it; the same object for
+        further calls with the same model.
     """
     # Compared by identity: a job with another model must not get this graph.
     model, function = job.shared.get("frozen", (None, None))
@@ -66,12 +73,13 @@ def freeze_model(model: keras.Model, size: int | None) -> Any:
     read those), and ONNX's takes a layer's statistics for inputs.
 
     Args:
-        model: RGB 0..255 [batch, size, size, 3] → any output, or the last
-            part of such a model.
+        model: Takes one tensor: RGB 0..255 [batch, size, size, 3], or for the
+            last layers of such a model any feature tensor.
         size: Side of the input, pixels; None: the model's own input shape.
 
     Returns:
-        A concrete function of `images`, any batch.
+        A concrete function of the float32 tensor `images` of any batch size;
+        its one output is named "predictions".
     """
     computing = ensure_float32(model)
     # autograph=False: it would rewrite the source of Keras' layers. The
@@ -90,7 +98,7 @@ def freeze_model(model: keras.Model, size: int | None) -> Any:
 
 
 def rebuild_graph(model: keras.Model) -> keras.Model:
-    """Rebuilds the same graph in float32 with new weights."""
+    """Rebuilds a model's graph in float32 with freshly initialized weights."""
     return keras.models.clone_model(
         model, clone_function=_make_float32_layer, recursive=True
     )

@@ -22,12 +22,15 @@ class ParityReference:
     """Held-out pictures and the predictions that an export must reproduce.
 
     Attributes:
-        paths: Files of held-out pictures; of rows each row's first.
-        predictions: [pictures, …], the evaluation's predictions for them.
-        truth: [pictures, …], their true labels, as the task's
-            `exports.load_truth` has them; None where the run stored none.
-        rows: Of a model of several inputs, the rows; else empty.
-        batch_size: Pictures per step of the parity check.
+        paths: Picture files that the run did not train on, at least one; of a
+            model of table rows, the first picture of each row.
+        predictions: [pictures, …, outputs], the evaluation's predictions for
+            them.
+        truth: [pictures, …], their true labels in the form in which the task's
+            `exports.load_truth` returns them; None where the run stored none.
+        rows: Table rows [pictures] of a model of several inputs, in the order
+            of `paths`; empty for a model of single pictures.
+        batch_size: Pictures or rows per step of the parity check.
     """
 
     paths: tuple[str, ...]
@@ -47,14 +50,14 @@ class ParityReference:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of pictures and, where there are any, of rows."""
+        """Number of "pictures" and, for a model of table rows, of "rows"."""
         if not self.rows:
             return {"pictures": len(self.paths)}
         pictures = sum(len(row.paths) for row in self.rows)
         return {"pictures": pictures, "rows": len(self.rows)}
 
     def batches(self) -> "Iterator[ParityReference]":
-        """Yields the same pictures or rows, `batch_size` at a time."""
+        """Yields copies with `batch_size` pictures or rows each, in order."""
         for start in range(0, len(self.paths), self.batch_size):
             part = slice(start, start + self.batch_size)
             yield dataclasses.replace(
@@ -71,40 +74,41 @@ class ExportJob:
     """One model to export.
 
     Attributes:
-        model: RGB 0..255 float32 [batch, size, size, 3] → predictions
-            [batch, …, outputs]; preprocessing inside, augmentation not. Of
-            several inputs these by name, as `fused_model.build_model` has them.
-        inputs: The inputs of a model of rows; empty: it takes single pictures.
-        class_names: In the order of the model's outputs.
-        image_size: Side of the input, pixels.
+        model: Takes float32 [batch, size, size, 3], RGB 0..255, and returns
+            predictions [batch, …, outputs]; it contains preprocessing, not
+            augmentation. A model of table rows takes a dictionary of inputs by
+            name, see `fused_model.build_model`.
+        inputs: The inputs of a model of table rows, pictures first; empty for
+            a model of single pictures.
+        class_names: Names of classes or targets in the order of the outputs.
+        image_size: Side of the square input, pixels.
         resize: How a picture becomes square.
-        destination: The folder of exports; for formats of one file also the
-            file itself, with the format's suffix.
-        proof: Predictions that the export must reproduce before it is done.
-        task: Its name; sets the outputs of a served model.
-        decision: Values chosen on validation, thresholds for example.
-        name: What a server calls the model.
+        destination: The folder of exports; for a format of one file also that
+            file's path.
+        proof: Pictures and predictions of the parity check.
+        task: Name of the task; sets the outputs of a served model.
+        decision: Values that the task chose on validation, such as thresholds.
+        name: The model's name on a server.
         out_of_distribution: Whether a served model also returns an
             out-of-distribution score for each picture.
-        temperature: The temperature scaling of the probabilities, and the
-            decision that belongs to it, for the record; None: they are not
-            calibrated.
-        quantization_reference: More such pictures, for formats that are checked
-            by how often they agree; None: those of `proof`.
+        temperature: Entry of `parity.json` about temperature scaling; None: the
+            probabilities are not calibrated.
+        quantization_reference: More pictures than `proof`, for formats that are
+            checked by the share of equal decisions; None: those of `proof`.
         unit: Divides differences of predictions: 1 for probabilities, else
             [outputs], see `parity_check.compute_units`.
         rounding: The largest difference of a prediction, in `unit`, between
             two correct computations of the model, see
             `parity_check.measure_rounding`.
-        measuring_seconds: How long batch sizes are tried for a server's
-            settings; 0: batches of one picture only.
-        tolerance: Loss by metric of the task that is allowed to formats that
-            round, in place of the task's own bounds; empty: those apply.
-        calibration: Files of training pictures, which the ranges of a
-            quantized export are measured on.
-        pixels: How the files of pictures are decoded.
-        shared: Intermediate results that formats of one command share, the
-            frozen graph for example; empty at first.
+        measuring_seconds: Time for measuring batch sizes of a server's
+            settings; 0: only batches of one picture are timed.
+        tolerance: For formats that round weights: by metric, the allowed loss
+            in 0..1, in place of the task's bounds; empty: those apply.
+        calibration: Training pictures on which a quantized export measures the
+            ranges of activations.
+        pixels: How picture files are decoded.
+        shared: Results that the formats of one command share, such as the
+            frozen graph; empty at first, filled by exporters.
     """
 
     model: "keras.Model"
@@ -131,6 +135,14 @@ class ExportJob:
     )
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
-        """Returns the path to write, as `export_flags.resolve_file` does."""
+        """Returns the path of a file to write, as `export_flags.resolve_file`.
+
+        Args:
+            stem: File name without suffix, used if `destination` is a folder.
+            suffix: With its dot, such as ".keras".
+
+        Raises:
+            UsageError: `destination` is named like a file of another format.
+        """
         asked = pathlib.Path(self.destination)
         return export_flags.resolve_file(asked, stem=stem, suffix=suffix)

@@ -34,18 +34,19 @@ def save_archive(
     class_names: Sequence[str],
     decision: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model as `model.save` does, with its labels and decision.
+    """Writes a model as `model.save` does, and adds its labels and decision.
 
     `labels.txt` holds the class names, one a line, in the order of the
     outputs. Equal models give equal bytes: dates are fixed, and objects shared
     between layers are numbered in the order of their appearance.
 
     Args:
-        model: Any that Keras can save.
-        path: Of the file; ends in `.keras`.
-        class_names: Of the outputs.
-        decision: Values chosen on validation (thresholds), written as
-            `decision.json`, as in evaluation.json; empty: no such member.
+        model: Any model that Keras can save.
+        path: File to write, ending in `.keras`; overwritten if it exists.
+        class_names: In the order of the outputs.
+        decision: JSON-able values that the task chose on validation, such as
+            thresholds, written as `decision.json`; None or empty: no such
+            member.
     """
     with tempfile.TemporaryDirectory() as folder:
         # Not in the folder of `path`, where a killed process would leave it.

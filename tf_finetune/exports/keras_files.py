@@ -18,14 +18,18 @@ from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the whole model as `model.keras` and checks it; returns the file.
+    """Writes the whole model as `model.keras` and checks it.
 
-    It is in float32 and checked in a process that has Keras and not this
-    package, and loaded there with `safe_mode`: it runs no code of its own.
-    Labels and the task's decision are inside: see `keras_archive.save_archive`.
+    The model is stored in float32. The check loads it with `safe_mode` in a
+    process that has Keras and not this package. Labels and the values that the
+    task chose on validation are in the archive: see
+    `keras_archive.save_archive`.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: The file computes something else; nothing is left of it.
+        RunError: The loaded file predicts something else; it is removed.
         UsageError: The destination cannot be written.
     """
     path = job.file("model", catalog.SUFFIXES["keras"])
@@ -45,11 +49,14 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
     """Writes the weights alone as `model.weights.h5` and checks them.
 
     Weights reload exactly, whole-model .h5 files do not: see `write_whole_h5`.
-    They are in float32 and checked in a process that has Keras and not this
-    package: it gets the network as JSON, builds it and loads the weights.
+    They are stored in float32. The check builds the network from its JSON in a
+    process that has Keras and not this package, and loads the weights into it.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: The file computes something else; nothing is left of it.
+        RunError: The loaded file predicts something else; it is removed.
         UsageError: The destination cannot be written.
     """
     path = job.file("model", catalog.SUFFIXES["h5"])
@@ -70,15 +77,18 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def write_whole_h5(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the whole model as legacy HDF5, `model.h5`, if it reloads.
+    """Writes the whole model as legacy HDF5, `model.h5`, if Keras reloads it.
 
-    Keras 3 reloads that of EfficientNet with other outputs and that of ConvNeXt
-    not at all, and a nested Normalization loses its statistics. So each file is
-    loaded in a fresh process before it is kept.
+    From such a file Keras 3 loads an EfficientNet with other outputs and no
+    ConvNeXt at all, and a nested Normalization loses its statistics. Each file
+    is therefore loaded in a fresh process before it is kept.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: Keras reloads another network from it, or none; nothing is
-            left of the file.
+        RunError: Keras loads another network from the file or none; the file is
+            removed.
         UsageError: The destination cannot be written.
     """
     path = job.file("model", catalog.SUFFIXES["whole_h5"])

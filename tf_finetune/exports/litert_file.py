@@ -46,11 +46,14 @@ class _AlignedBuilder(flatbuffers.Builder):
 
 
 def add_metadata(model: bytes, job: jobs.ExportJob) -> bytes:
-    """Adds metadata, labels and decision to a file.
+    """Adds metadata, labels and decision (thresholds) to a `.tflite` file.
 
     Args:
-        model: A converted model of one input and one output.
+        model: Contents of a converted model of one input and one output.
         job: The export job it belongs to.
+
+    Returns:
+        Contents of the new file.
     """
     exports = tasks.TASKS.get(job.task).exports
     held = _unpack(model)
@@ -71,16 +74,19 @@ def add_metadata(model: bytes, job: jobs.ExportJob) -> bytes:
 
 
 def join_models(first: bytes, second: bytes) -> bytes:
-    """Joins two models: the second takes the output of the first.
+    """Joins two `.tflite` models into one: the second takes the first's output.
 
     A converter quantizes a tensor as a whole: several outputs share one scale,
     however different their magnitudes. Layers that must stay exact are
     therefore converted separately and appended to the quantized network.
 
     Args:
-        first: A file of one subgraph with one output, whose signature stays.
-        second: One of one subgraph with one input of the same type and shape,
-            and one output.
+        first: File of one subgraph with one output; its signature stays.
+        second: File of one subgraph with one output, and one input of the type
+            and shape of the first's output.
+
+    Returns:
+        Contents of the joined file.
     """
     # Operators refer to their code, tensors to their buffer, by index; those of
     # the second part move up by the number of the first part's.
@@ -184,8 +190,7 @@ def _write_input(builder: flatbuffers.Builder, size: int) -> int:
     image = _write_table(
         builder, 2, (0, _put_byte, _RGB), (1, _put_offset, default)
     )
-    # Mean 0 and deviation 1: the model does its own preprocessing, so tools
-    # must not normalize pixels.
+    # Mean 0, deviation 1: tools must not normalize pixels; the model does.
     means = _write_float(builder, 0.0)
     deviations = _write_float(builder, 1.0)
     options = _write_table(
@@ -284,11 +289,7 @@ def _pack(held: schema.ModelT) -> bytes:
 def _map_tensor_indices(
     graph: schema.SubGraphT, behind: schema.SubGraphT
 ) -> dict[int, int]:
-    """Maps tensor indices of the second part to those in the whole.
-
-    Its input becomes the first part's output; -1, an optional input that an
-    operator leaves out, stays.
-    """
+    """Maps tensor indices of the second part to those in the whole."""
     places, free = {-1: -1}, len(graph.tensors)
     for number in range(len(behind.tensors)):
         if number == behind.inputs[0]:

@@ -45,16 +45,20 @@ _ConfigureConverter = Callable[[tf.lite.TFLiteConverter], None]
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model.tflite`, all float32, and checks it; returns the file.
+    """Writes `model.tflite`, all float32, and checks it.
 
-    Takes `images`, float32 [batch, size, size, 3], RGB 0..255 (batch 1 unless
-    the interpreter resizes it), returns predictions [batch, …, outputs].
-    Only LiteRT's own operations, so that its stock interpreter runs it.
-    Labels and the values chosen on validation are inside, as `labels.txt` and
-    `decision.json` of LiteRT's metadata.
+    The file takes `images`, float32 [batch, size, size, 3], RGB 0..255 (batch
+    1 unless the interpreter resizes it), and returns predictions [batch, …,
+    outputs]. It has only LiteRT's own operations, so that the stock
+    interpreter runs it, and holds the labels and the values that the task
+    chose on validation as `labels.txt` and `decision.json` of its metadata.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: It computes something else; nothing is left of it.
+        RunError: LiteRT cannot convert the network, or the file predicts
+            something else; it is removed.
         UsageError: The destination cannot be written.
     """
     path = job.file("model", _SUFFIX)
@@ -69,14 +73,21 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def write_float16(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model_float16.tflite`: weights of half the size.
+    """Writes `model_float16.tflite`, with weights of half the size.
 
-    Otherwise as `write`; input, output and arithmetic stay float32 where the
-    device has nothing faster. Where predictions are maps it is checked by
-    `file_checks.check_decisions` and by the mean difference: of so many
+    Input, output and, where the device has nothing faster, arithmetic stay
+    float32; otherwise the file is as that of `write`. Predictions of pixels
+    (maps) are checked by decisions and by the mean difference: of so many
     pixels some are always at the edge of two classes, and have the largest
-    difference.
-    Where a loss is allowed (`job.tolerance`) only the loss is checked.
+    difference. Where `job.tolerance` allows a loss only the loss is checked.
+
+    Returns:
+        Path of the written file.
+
+    Raises:
+        RunError: LiteRT cannot convert the network, or the check fails; the
+            file is removed.
+        UsageError: The destination cannot be written.
     """
 
     def change(converter: tf.lite.TFLiteConverter) -> None:
@@ -91,10 +102,18 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model_dynamic.tflite`: int8 weights, float32 outside.
+    """Writes `model_dynamic.tflite`: int8 weights, float32 input and output.
 
-    Otherwise as `write`; ranges of activations are computed at run time
-    (dynamic range quantization), checked by `file_checks.check_decisions`.
+    Ranges of activations are computed at run time (dynamic range
+    quantization). `file_checks.check_decisions` checks the file.
+
+    Returns:
+        Path of the written file.
+
+    Raises:
+        RunError: LiteRT cannot convert the network, or too many decisions
+            differ; the file is removed.
+        UsageError: The destination cannot be written.
     """
 
     def change(converter: tf.lite.TFLiteConverter) -> None:
@@ -104,19 +123,23 @@ def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def write_int8(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model_int8.tflite`: integers throughout; returns the file.
+    """Writes `model_int8.tflite`, which computes in integers throughout.
 
-    Takes and returns uint8, because accelerators without floating point need
-    it and a camera gives bytes: a pixel goes in unchanged, and an output is a
-    probability in steps of 1/256. Predictions of any size are float32: the
-    layers that compute them from the logits are not quantized. The ranges of
-    activations are measured on training pictures. It is checked by
-    `file_checks.check_decisions`.
+    It takes and returns uint8, because accelerators without floating point
+    need it and a camera gives bytes: a pixel goes in unchanged, and an output
+    is a probability in steps of 1/256. Predictions of unbounded size are
+    float32: the layers that compute them from the logits are not quantized.
+    The ranges of activations are measured on the pictures in
+    `job.calibration`. `file_checks.check_decisions` checks the file.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: It decides differently too often; nothing is left of it.
-        UsageError: The run names no training pictures, or the destination
-            cannot be written.
+        RunError: LiteRT cannot convert the network, or too many decisions
+            differ; the file is removed.
+        UsageError: `job.calibration` is empty, or the destination cannot be
+            written.
     """
     if not job.calibration:
         raise errors.UsageError(

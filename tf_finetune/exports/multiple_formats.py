@@ -21,13 +21,14 @@ _REPORTED_ERRORS = (errors.RunError, errors.UsageError, OSError)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Result of one format: a file or an error.
+    """Result of one export format: a file or an error.
 
     Attributes:
-        name: The format's.
+        name: The format.
         path: The written file or folder; None: the format was refused.
-        largest: The largest difference of a prediction; None: not known.
-        error: The reason of a refusal.
+        largest: The largest absolute difference of a prediction from the
+            evaluation's; None: not known.
+        error: The reason of a refusal; None: the format was written.
     """
 
     name: str
@@ -46,21 +47,25 @@ def write_formats(
 ) -> list[pathlib.Path]:
     """Exports every format and reports a table if there are several.
 
-    A refusal is recorded in `parity.json` until the format passes.
+    A format that fails its check does not stop the others; `parity.json`
+    records it until it passes.
 
     Args:
-        formats: Their names.
-        export: Writes and checks the format of a name, or raises.
+        formats: Names of formats, at least one.
+        export: Writes and checks the format of a name and returns its path, or
+            raises.
         folder: Destination of the exports.
-        describe_pictures: Describes the pictures that an export was checked on.
+        describe_pictures: Gets the path of an export and returns the words for
+            the pictures that it was checked on.
         report: Called with each line for the user.
 
     Returns:
-        The written paths, in the order of the formats.
+        The written paths, in the order of `formats`.
 
     Raises:
-        RunError: At least one was refused; the others are there.
-        UsageError: The only one cannot be written where it is to go.
+        RunError: At least one of several formats was refused; the others are
+            written. The message names each.
+        Exception: The error of `export`, if there is one format.
     """
     outcomes = []
     for place, name in enumerate(formats, 1):
@@ -81,7 +86,15 @@ def write_formats(
 
 
 def render_table(outcomes: Sequence[Outcome]) -> str:
-    """Returns a text table: result and largest difference of each format."""
+    """Renders a text table with a line for each format.
+
+    Args:
+        outcomes: The results, in the order of the lines.
+
+    Returns:
+        Lines of format, "passed" or "refused", largest difference and path,
+        below a line of titles.
+    """
     rows = [("format", "result", "differs by", "where")]
     for each in outcomes:
         differs = "" if each.largest is None else f"{each.largest:.2g}"
@@ -101,7 +114,12 @@ def render_table(outcomes: Sequence[Outcome]) -> str:
 def log_progress(
     what: str, seconds: float = _SECONDS_BETWEEN_LINES
 ) -> Iterator[None]:
-    """Logs a line every half minute while a block lasts."""
+    """Logs a line every `seconds` seconds while a block lasts.
+
+    Args:
+        what: First words of the line, which ends in ", 60 s so far".
+        seconds: Time between two lines.
+    """
     done = threading.Event()
     start = time.monotonic()
 

@@ -28,16 +28,21 @@ _MUST_COMPILE = "_XlaMustCompile"
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model.onnx` in float32 and checks it; returns the file.
+    """Writes `model.onnx` in float32 and checks it in ONNX Runtime.
 
-    Takes `images`, float32 [batch, size, size, 3], RGB 0..255, any batch;
-    returns the predictions under the task's name for them, float32 [batch, …,
-    outputs]. Its metadata properties hold `labels`, a JSON array in the order
-    of the outputs, `input` and `output`, which describe both, and `decision`,
-    as in evaluation.json, if the task chose values on validation (thresholds).
+    The file takes `images`, float32 [batch, size, size, 3], RGB 0..255, of any
+    batch size, and returns the predictions under the task's name for them,
+    float32 [batch, …, outputs]. Its metadata properties hold `labels`, a JSON
+    array in the order of the outputs, `input` and `output`, which describe
+    both, and `decision`, as in evaluation.json, if the task chose values on
+    validation (thresholds).
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        RunError: It computes something else; nothing is left of it.
+        RunError: tf2onnx cannot convert the network, or the file predicts
+            something else; it is removed.
         UsageError: The destination cannot be written.
     """
     path = job.file("model", catalog.SUFFIXES["onnx"])
@@ -54,10 +59,16 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def translate_graph(graph: Any) -> Any:
-    """Translates a graph in place and returns it; it computes the same.
+    """Rewrites a graph in place so that tf2onnx can convert it.
+
+    It makes functions inlinable that XLA must compile, and replaces erfc(x) by
+    1 - erf(x).
 
     Args:
         graph: A `GraphDef` without variables.
+
+    Returns:
+        The same object; it computes the same but for rounding.
     """
     calls = (*graph.library.function, *graph.node)
     for call in [each for each in calls if _MUST_COMPILE in each.attr]:

@@ -38,10 +38,14 @@ class PendingFile:
     temporary: pathlib.Path
 
     def record_figures(self, figures: Mapping[str, Any]) -> None:
-        """Records the figures of its parity check and its `sha256`.
+        """Writes the figures of the parity check and the file's hash.
 
-        They go into `parity.json` beside it. The file gets its final name at
-        the end of the block of `open_file`.
+        They go into `parity.json` beside `path`, the hash of `temporary` under
+        `sha256`. The file gets its final name at the end of the block of
+        `open_file`.
+
+        Args:
+            figures: JSON-able figures by name.
         """
         # Before the rename: a file under its final name always has its figures.
         # Should this be killed here, with an earlier file still in place, the
@@ -55,9 +59,10 @@ class PendingFile:
 def lock_folder(
     folder: pathlib.Path, *, names: Iterable[str]
 ) -> Iterator[None]:
-    """Locks a folder of exports, created if needed, for one process.
+    """Locks a folder of exports for one process while a block lasts.
 
-    Leftovers of an export that was killed are removed.
+    Creates the folder if needed and removes temporary files of an export that
+    was killed.
 
     Args:
         folder: Destination of the export.
@@ -66,7 +71,8 @@ def lock_folder(
             versions.
 
     Raises:
-        UsageError: It cannot be written, or another process exports into it.
+        UsageError: The folder cannot be created, or another process exports
+            into it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,14 +93,18 @@ def lock_folder(
 
 @contextlib.contextmanager
 def next_version(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """Yields a temporary folder, renamed to the next version of `folder`.
+    """Yields a temporary folder that becomes the next version of `folder`.
 
     Versions are integers, as TensorFlow Serving reads them: one more than
-    the greatest there is. The temporary folder is flushed to disk and renamed
-    when the block succeeds and removed when it raises.
+    the greatest there is. The block creates and fills the temporary folder; it
+    is flushed to disk and renamed when the block succeeds, and removed when it
+    raises.
+
+    Args:
+        folder: The existing folder of versions.
 
     Yields:
-        The temporary folder and the version's name.
+        Path of the temporary folder, and the version as a string.
     """
     version = str(_find_greatest_version(folder) + 1)
     temporary = folder / f".tmp-{secrets.token_hex(4)}-{version}"
@@ -148,15 +158,21 @@ def _flush_folder(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def open_file(path: pathlib.Path) -> Iterator[PendingFile]:
-    """Opens a block that writes, checks and publishes a file.
+    """Opens a block that writes and checks a file, then publishes it.
 
-    If the block raises, nothing is left of the file and an earlier one stays.
+    The block writes to the temporary path, which gets its final name if the
+    block succeeds. If it raises, the temporary file is removed and an earlier
+    file of that name stays.
 
     Args:
-        path: The file.
+        path: Final path of the file; its folder is created and locked.
+
+    Yields:
+        The file with its final path and the temporary one to write to.
 
     Raises:
-        UsageError: The destination cannot be written.
+        UsageError: The folder cannot be created, or another process exports
+            into it.
     """
     with (
         lock_folder(path.parent, names=(path.name, export_files.PARITY)),

@@ -30,8 +30,8 @@ class BatchLimits:
         max_delay_seconds: How long the first request of a batch waits for
             others while the function is idle.
         max_queued_rows: Rows that may wait, of all requests together.
-        max_batch_weight: Sum over the rows of a call; a row that exceeds it is
-            computed alone.
+        max_batch_weight: Largest sum of row weights (pixels) in a call; a row
+            that exceeds it is computed alone.
     """
 
     max_batch_size: int
@@ -40,7 +40,7 @@ class BatchLimits:
     max_batch_weight: int
 
     def allow(self, rows: int, weight: int) -> bool:
-        """Returns whether rows of this weight may be computed together."""
+        """Returns whether a batch may have so many rows and such a weight."""
         return rows <= self.max_batch_size and weight <= self.max_batch_weight
 
     def check_rows(self, rows: int) -> None:
@@ -104,7 +104,7 @@ class Batcher:
         *,
         alone: bool = False,
     ) -> dict[str, np.ndarray]:
-        """Computes the function for these rows; waits for the result.
+        """Computes the function for a request's rows and waits for the result.
 
         Args:
             signature: The signature's name.
@@ -113,9 +113,14 @@ class Batcher:
                 the unit of `BatchLimits.max_batch_weight`.
             alone: Whether to keep rows of other requests out of the batch.
 
+        Returns:
+            Output arrays [rows, …] by name. If the request was computed in
+            parts of different sizes, smaller ones are padded with 255.
+
         Raises:
             RequestError: 413 if the rows can never fit into the queue, 503 if
-                they do not fit now; or the error that the function raised.
+                they do not fit now or the batcher is closed.
+            Exception: The error that the function raised for these rows.
         """
         # All pieces enter the queue together or none, so a request is never
         # answered in part.
@@ -130,7 +135,7 @@ class Batcher:
         }
 
     def close(self) -> None:
-        """Finishes waiting requests and ends the thread."""
+        """Refuses new requests, finishes waiting ones and ends the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -2,11 +2,11 @@
 
 
 class RequestError(Exception):
-    """Error that is returned to the client; the server goes on.
+    """Error of one request that is returned to its client.
 
     Attributes:
         status: The HTTP status: 4xx, the request is at fault; 503, the server
-            is overloaded; 500, the model or the server is at fault.
+            is overloaded; other 5xx, the model or the server is at fault.
         message: A sentence for the client.
     """
 

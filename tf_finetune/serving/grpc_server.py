@@ -40,17 +40,21 @@ def start_server(
     timeout_seconds: float,
     budget: request_bodies.ByteBudget,
 ) -> tuple[grpc.Server, int]:
-    """Starts a server; returns it and its port.
+    """Starts a gRPC server of one model.
 
     Args:
         served: The model.
-        address: Host and port; port 0: a free one.
-        max_request_bytes: Size of a message, and of the arrays it stands for.
+        address: HOST:PORT; port 0: a free one.
+        max_request_bytes: Largest size of a message, and of the arrays that it
+            expands to.
         max_calls: Calls at the same time; more are refused.
         timeout_seconds: Age at which a connection accepts no new calls; after
             as much again its running calls end, also one that never sends
             its message. Clients reconnect by themselves.
         budget: Bytes of requests that may be held at the same time.
+
+    Returns:
+        The running server and its port.
 
     Raises:
         RuntimeError: The address cannot be listened on.

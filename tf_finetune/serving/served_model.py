@@ -30,12 +30,12 @@ _GRAPH_POSITIONS = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """Signature of a model: its name, inputs and outputs.
+    """Named function of a SavedModel, with its inputs and outputs.
 
     Attributes:
         name: Its name in requests.
-        inputs: By name, in the order of the names.
-        outputs: The same.
+        inputs: In the order of their names.
+        outputs: In the order of their names.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Signature:
 
     @property
     def can_batch(self) -> bool:
-        """Whether rows of several requests may be computed together."""
+        """Whether rows of several requests may be computed in one call."""
         return all(each.has_rows for each in (*self.inputs, *self.outputs))
 
     @property
     def takes_examples(self) -> bool:
-        """Whether it takes serialized tf.train.Examples, by its input."""
+        """Whether its one input is `inputs`, serialized tf.train.Examples."""
         names = [each.name for each in self.inputs]
         return names == ["inputs"] and self.inputs[0].is_text
 
     def require_classify(self) -> None:
-        """Raises `RequestError` unless it classifies Examples."""
+        """Raises `RequestError` 400 unless it maps Examples to classes."""
         self._require_examples("classify")
         outputs = {each.name for each in self.outputs}
         if not outputs & {"classes", "scores"}:
@@ -66,7 +66,7 @@ class Signature:
             )
 
     def require_regress(self) -> None:
-        """Raises `RequestError` unless it maps each Example to a number.
+        """Raises `RequestError` 400 unless it maps each Example to a number.
 
         Source: TensorFlow Serving's regressor.cc: one output "outputs",
         float32, [batch] or [batch, 1].
@@ -101,22 +101,23 @@ def _is_scalar_per_row(info: tensor_info.TensorInfo | None) -> bool:
 
 
 class ServedModel:
-    """One version of an exported model.
+    """One version of an exported model, loaded and ready to be called.
 
     Attributes:
-        name: Its name in requests.
-        version: Its number.
-        signatures: By name.
-        labels: The class names among its assets; empty if it has none.
+        name: The model's name in requests.
+        version: The version's number.
+        signatures: Signatures by name.
+        labels: The class names in the order of the outputs; empty if the export
+            has none.
         columns: By input, the names of its table columns in order; empty for
             a model that does not take rows of a table.
     """
 
     def __init__(self, folder: pathlib.Path, *, name: str) -> None:
-        """Loads a version directory, with TensorFlow alone.
+        """Loads a version's folder, with TensorFlow alone.
 
         Args:
-            folder: The version directory, named by its number.
+            folder: The version's folder, whose name is its number.
             name: The model's name in requests.
 
         Raises:
@@ -140,7 +141,7 @@ class ServedModel:
         }
 
     def signature(self, name: str) -> Signature:
-        """Returns a signature by name, or raises `RequestError`."""
+        """Returns the signature `name`; raises `RequestError` 400 if absent."""
         if name not in self.signatures:
             # The beginning is TensorFlow Serving's own message.
             raise failures.RequestError(
@@ -153,11 +154,15 @@ class ServedModel:
     def run(
         self, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Computes one batch.
+        """Computes the outputs of one batch.
 
         Args:
-            signature: Its name; known to be one of `signatures`.
-            inputs: Arrays by name; strings are objects of bytes.
+            signature: A name in `signatures`.
+            inputs: Arrays by name, of the signature's types; strings are bytes
+                with dtype object, as in the result.
+
+        Returns:
+            Output arrays by name.
 
         Raises:
             RequestError: 400 if the model refuses the values, 500 if it fails.
@@ -188,11 +193,11 @@ class ServedModel:
         }
 
     def get_definitions(self) -> dict[str, meta_graph_pb2.SignatureDef]:
-        """Returns the signatures as the file defines them."""
+        """Returns a new dictionary of the signatures' protocol buffers."""
         return dict(self._definitions)
 
     def get_definitions_json(self) -> dict[str, Any]:
-        """Returns the signatures as JSON values, as in the REST API."""
+        """Returns the signatures by name as JSON values of the REST API."""
         return {
             name: json_format.MessageToDict(
                 definition,
@@ -279,7 +284,7 @@ def read_model_name(folder: pathlib.Path) -> str:
     """Reads the model's name from the export's `model.config`.
 
     Args:
-        folder: Holds the versions, and perhaps that file.
+        folder: The folder of versions, in which that file may be.
 
     Returns:
         The name, or "model" if there is no such file or no name in it.

@@ -32,7 +32,7 @@ GRPC_INSTALL_HINT = (
 
 
 def has_grpc() -> bool:
-    """Returns whether the official stubs are installed, without importing."""
+    """Returns whether gRPC and the official stubs are installed."""
     return all(
         importlib.util.find_spec(each)
         for each in ("grpc", "tensorflow_serving")
@@ -40,7 +40,7 @@ def has_grpc() -> bool:
 
 
 def check_grpc(config: serve_config.ServeConfig) -> None:
-    """Raises `UsageError` if gRPC is requested without its stubs."""
+    """Raises `UsageError` if `--grpc_port` is a number without the stubs."""
     if isinstance(config.grpc_port, int) and not has_grpc():
         raise errors.UsageError(
             f"--grpc_port={config.grpc_port} needs the stubs of TensorFlow "
@@ -67,16 +67,17 @@ def serve_folder(
     *,
     report: Callable[[str], None],
 ) -> None:
-    """Serves one version until SIGTERM or SIGINT (Ctrl-C), then ends cleanly.
+    """Serves one version of a model until SIGTERM or SIGINT (Ctrl-C).
 
     Running requests are finished first; a second signal ends at once.
 
     Args:
-        folder: The version directory.
+        folder: The version's folder, which holds a SavedModel.
         config: Where to listen, and the limits.
         report: Called with the addresses once they accept requests.
 
     Raises:
+        RunError: The SavedModel cannot be loaded.
         UsageError: An address cannot be listened on.
     """
     with (
@@ -94,10 +95,10 @@ def serve_in_background(
     *,
     report: Callable[[str], None],
 ) -> Iterator[str]:
-    """Serves one version in threads of this process, for the block's time.
+    """Serves one version of a model in threads while a block lasts.
 
     Args:
-        folder: The version directory.
+        folder: The version's folder, which holds a SavedModel.
         config: Where to listen, and the limits.
         report: Called with the addresses once they accept requests.
 
@@ -105,6 +106,7 @@ def serve_in_background(
         The model's address over REST, http://HOST:PORT/v1/models/NAME.
 
     Raises:
+        RunError: The SavedModel cannot be loaded.
         UsageError: An address cannot be listened on.
     """
     from tf_finetune.serving import batching, service

@@ -17,7 +17,13 @@ _MAX_HELD_ANSWERS = 4
 
 
 class Service:
-    """Served model with checks of requests, batching and memory limits."""
+    """Served model with checks of requests, batching and memory limits.
+
+    Attributes:
+        model: The model to call.
+        check_rows: Raises `RequestError` 413 for a number of rows that is too
+            large for one request.
+    """
 
     def __init__(
         self,
@@ -32,9 +38,10 @@ class Service:
         Args:
             model: The model to call.
             limits: Limits of batching.
-            max_pixels: Of one picture.
-            max_answer_bytes: Of the arrays of one response; four of the largest
-                may be held at the same time.
+            max_pixels: Largest decoded size of one picture, pixels of all
+                frames.
+            max_answer_bytes: Largest size of the arrays of one response; four
+                of that size may be held at the same time.
         """
         self.model = model
         self.check_rows = limits.check_rows
@@ -47,12 +54,16 @@ class Service:
         self._alone = threading.Lock()
 
     def require(self, name: str, version: int | None, label: str = "") -> None:
-        """Raises `RequestError` unless this model and version are served.
+        """Checks that this model and version are the served ones.
 
         Args:
             name: The model's name.
-            version: Its number; None: the newest.
-            label: A version label; this server has none.
+            version: Its number; None: the served one.
+            label: A version label; empty: none. This server has no labels.
+
+        Raises:
+            RequestError: 404, another model or version is asked for; 400,
+                `label` is not empty.
         """
         if label:
             raise failures.RequestError(
@@ -80,17 +91,24 @@ class Service:
         inputs: Mapping[str, np.ndarray],
         ends: contextlib.ExitStack | None = None,
     ) -> dict[str, np.ndarray]:
-        """Computes a request, batched with others where possible.
+        """Computes a signature's outputs, batched with other requests.
 
         Args:
-            signature_name: The signature; empty: the default one.
-            inputs: Arrays by name, of the signature's types and shapes.
-            ends: Closed when the response has been sent; until then it counts
-                as held. None: it is released at once.
+            signature_name: The signature; empty: `serving_default`.
+            inputs: Arrays by name, of the signature's types and shapes; strings
+                are bytes with dtype object.
+            ends: Gets a callback that releases the response's memory, to be
+                closed when the response has been sent; None: it is released at
+                once.
+
+        Returns:
+            Output arrays by name. Signatures with a batch dimension give one
+            row for each input row.
 
         Raises:
-            RequestError: The inputs do not match the signature, the response
-                would be too large, or too many requests wait already.
+            RequestError: 400, the inputs do not match the signature; 413, a
+                picture or the response would be too large; 503, too many
+                requests wait; or the model fails.
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
@@ -151,14 +169,18 @@ class Service:
     def classify(
         self, signature_name: str, examples: Sequence[bytes]
     ) -> list[list[tuple[str, float]]]:
-        """Returns the classes of each example with their scores.
+        """Computes the classes of examples with their scores.
 
         Args:
-            signature_name: Which signature; empty: the default one.
-            examples: Serialized tf.train.Example messages.
+            signature_name: The signature; empty: `serving_default`.
+            examples: Serialized `tf.train.Example` messages.
+
+        Returns:
+            For each example pairs (class name, score) in the model's order. The
+            name is empty or the score 0 if the signature does not return it.
 
         Raises:
-            RequestError: The signature cannot classify, or as `predict`.
+            RequestError: The signature cannot classify, or `predict` raises it.
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_classify()
@@ -184,14 +206,14 @@ class Service:
     def regress(
         self, signature_name: str, examples: Sequence[bytes]
     ) -> list[float]:
-        """Returns the predicted number of each example.
+        """Computes the predicted number of each example.
 
         Args:
-            signature_name: Which signature; empty: the default one.
-            examples: Serialized tf.train.Example messages.
+            signature_name: The signature; empty: `serving_default`.
+            examples: Serialized `tf.train.Example` messages.
 
         Raises:
-            RequestError: The signature cannot regress, or as `predict`.
+            RequestError: The signature cannot regress, or `predict` raises it.
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_regress()

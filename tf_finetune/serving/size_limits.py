@@ -21,7 +21,7 @@ _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 
 
 class UnknownSizeError(Exception):
-    """The first bytes are those of a picture, but its size cannot be read."""
+    """Error of a picture whose size cannot be read from its header."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +45,19 @@ def measure_images(
     """Measures the decoded size of each picture and refuses too large ones.
 
     A file of some 100 kB can decode to gigabytes. Contents that are not a
-    picture pass: the model reports the error. A picture whose size cannot be
-    read does not.
+    picture pass: the model reports the error.
 
     Args:
         contents: Encoded pictures, serialized tf.train.Examples with such
             pictures in them, or anything else.
         max_pixels: Limit of width times height times frames.
 
+    Returns:
+        One size for each of `contents`; for an Example the sum of its pixels.
+
     Raises:
-        RequestError: A picture exceeds the limit, or its size cannot be read.
+        RequestError: 413, a picture or the number of strings in an Example
+            exceeds the limit; 400, the size of a picture cannot be read.
     """
     sizes = []
     for number, content in enumerate(contents):
@@ -69,10 +72,10 @@ def measure_images(
 
 
 def extract_strings(serialized: bytes) -> list[bytes]:
-    """Returns every string of bytes in an Example or SequenceExample.
+    """Extracts every string from a serialized Example or SequenceExample.
 
     An Example is a SequenceExample of its context alone: their first fields
-    are the same.
+    are the same. Of anything else the result is empty.
     """
     try:
         found = tf.train.SequenceExample.FromString(serialized)
@@ -89,7 +92,7 @@ def bound_bytes(
     rows: int,
     pictures: ImageSize,
 ) -> int:
-    """Bounds the bytes of all arrays of a response, before it is computed.
+    """Computes an upper bound of the bytes of a response's arrays.
 
     A request of a few kilobytes can ask for gigabytes: many pictures of one
     pixel, with probabilities for every pixel of the model's input, or one large
@@ -107,15 +110,15 @@ def bound_bytes(
 
 
 def is_padded(outputs: Sequence[tensor_info.TensorInfo]) -> bool:
-    """Returns whether rows are padded to the largest row of their batch."""
+    """Returns whether rows of outputs are padded to the largest of a batch."""
     return any(None in (each.shape or ())[1:] for each in outputs)
 
 
 def measure_image(content: bytes) -> ImageSize:
     """Measures the decoded size of a picture, all of its frames together.
 
-    Args:
-        content: An encoded picture, or anything else.
+    Returns:
+        Its size; 0 pixels if `content` is no JPEG, PNG, GIF, BMP or WebP file.
 
     Raises:
         UnknownSizeError: It begins like a picture, but its header is broken.

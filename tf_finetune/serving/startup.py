@@ -18,7 +18,7 @@ _GRAPH = "saved_model.pb"
 
 
 class Server:
-    """Server in background threads of this process; a `with` block stops it.
+    """Running server in threads of this process; the end of a `with` stops it.
 
     Attributes:
         address: The model's address, http://HOST:PORT/v1/models/NAME; append
@@ -51,16 +51,20 @@ def serve(
     report: Report = console_output.show,
     **keywords: Any,
 ) -> None:
-    """Serves an exported run as TensorFlow Serving does, until interrupted.
+    """Serves an exported run over REST and gRPC, until interrupted.
+
+    The interface is that of TensorFlow Serving.
 
     Args:
-        workdir: The run's folder, with an exported SavedModel; or give
-            `exports`.
+        workdir: The run's folder, with an exported SavedModel; empty: give
+            `exports`, a folder of versions.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
     Raises:
-        UsageError: There is no export, or it cannot be served as asked.
+        RunError: The export is damaged.
+        UsageError: A flag is wrong, there is no export, libraries are missing
+            or an address cannot be listened on.
     """
     serve_run(_parse_config(workdir, keywords), report=report)
 
@@ -71,11 +75,11 @@ def start_server(
     report: Report = console_output.show,
     **keywords: Any,
 ) -> Server:
-    """Serves as `serve` does, in the background, for a notebook.
+    """Serves an exported run in background threads, for a notebook.
 
     Args:
-        workdir: The run's folder, with an exported SavedModel; or give
-            `exports`.
+        workdir: The run's folder, with an exported SavedModel; empty: give
+            `exports`, a folder of versions.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
@@ -83,7 +87,9 @@ def start_server(
         The running server; it ends with `stop` or with the process.
 
     Raises:
-        UsageError: There is no export, or it cannot be served as asked.
+        RunError: The export is damaged.
+        UsageError: A flag is wrong, there is no export, libraries are missing
+            or an address cannot be listened on.
     """
     config = _parse_config(workdir, keywords)
     folder = _prepare(config)
@@ -96,15 +102,29 @@ def start_server(
 
 
 def serve_run(config: serving_options.ServeConfig, *, report: Report) -> None:
-    """Serves a run as `python -m tf_finetune.serve` does."""
+    """Serves a run until it is interrupted, as the command line does.
+
+    Args:
+        config: Flags of `python -m tf_finetune.serve`.
+        report: Called with each block of text for the user.
+
+    Raises:
+        RunError: The export is damaged.
+        UsageError: There is no export, libraries are missing or an address
+            cannot be listened on.
+    """
     folder = _prepare(config)
     server.serve_folder(folder, config, report=report)
 
 
 def find_served_version(config: serving_options.ServeConfig) -> pathlib.Path:
-    """Finds the version directory to serve.
+    """Finds the folder of the version to serve.
+
+    Args:
+        config: Names the run or the folder of exports, and the version.
 
     Raises:
+        RunError: A pipe, a device or a socket is among its files.
         UsageError: There is no finished run, no export or not this version.
     """
     if config.exports is None:
@@ -124,7 +144,7 @@ def find_served_version(config: serving_options.ServeConfig) -> pathlib.Path:
 def find_version(
     folder: pathlib.Path, version: int | None, *, command: str
 ) -> pathlib.Path:
-    """Finds the version directory to serve.
+    """Finds the folder of a version among exports.
 
     Args:
         folder: Holds a folder for each version, named by a whole number.
@@ -132,6 +152,7 @@ def find_version(
         command: The command that exports, for the message.
 
     Raises:
+        RunError: A pipe, a device or a socket is among its files.
         UsageError: There is no version, or not the requested one.
     """
     found = _list_versions(folder)

@@ -23,12 +23,12 @@ _VALUE_FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
-    """Named input or output of a signature.
+    """Name, type and shape of an input or output of a signature.
 
     Attributes:
         name: Its name in the signature.
         dtype: NumPy's type; object for strings, whose values are bytes.
-        shape: Sizes, None where any will do; None: any shape.
+        shape: Sizes, None for a dimension of any size; None: any shape.
     """
 
     name: str
@@ -42,11 +42,15 @@ class TensorInfo:
 
     @property
     def has_rows(self) -> bool:
-        """Whether its first dimension is the batch, of any size."""
+        """Whether its first dimension has any size, as a batch has."""
         return bool(self.shape) and self.shape[0] is None
 
     def check_type(self, dtype: np.dtype | None) -> None:
-        """Raises `RequestError` unless it takes values of this type."""
+        """Raises `RequestError` 400 unless values have its type.
+
+        Args:
+            dtype: NumPy type of the values; None: they have none in NumPy.
+        """
         if dtype != self.dtype:
             raise failures.RequestError(
                 400,
@@ -55,7 +59,7 @@ class TensorInfo:
             )
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises `RequestError` unless it takes arrays of this shape."""
+        """Raises `RequestError` 400 unless arrays may have this shape."""
         if self.shape is None:
             return
         # None in the signature: any size of this dimension.
@@ -72,7 +76,15 @@ class TensorInfo:
 
 
 def check_names(inputs: Sequence[TensorInfo], given: Iterable[str]) -> None:
-    """Raises `RequestError` unless exactly these inputs are given."""
+    """Checks that a request gives exactly the inputs of a signature.
+
+    Args:
+        inputs: The inputs of the signature.
+        given: Names of the given inputs, in any order.
+
+    Raises:
+        RequestError: 400, a name is missing or unknown.
+    """
     wanted, got = {each.name for each in inputs}, sorted(given)
     if set(got) != wanted:
         raise failures.RequestError(
@@ -87,12 +99,16 @@ def measure_claimed_bytes(
     inputs: Sequence[TensorInfo],
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> int:
-    """Computes the size of the arrays in bytes without allocating them.
+    """Computes the size of a request's arrays in bytes before they are made.
 
     Args:
         given: Tensors by name.
         inputs: The inputs of the signature.
-        check_rows: Raises `RequestError` for too many examples.
+        check_rows: Gets the number of rows and raises `RequestError` for too
+            many.
+
+    Returns:
+        Bytes of all arrays together; strings count as pointers.
 
     Raises:
         RequestError: Names, a type, a shape or a number of strings do not
@@ -110,10 +126,14 @@ def to_arrays(
     given: Mapping[str, tensor_pb2.TensorProto],
     inputs: Sequence[TensorInfo],
 ) -> dict[str, np.ndarray]:
-    """Converts tensors to arrays; to be called after `measure_claimed_bytes`.
+    """Converts a request's tensors to arrays by name.
+
+    Args:
+        given: Tensors by name that `measure_claimed_bytes` accepts.
+        inputs: The inputs of the signature.
 
     Raises:
-        RequestError: The values do not fill the shape.
+        RequestError: 400, the values of a tensor do not fill its shape.
     """
     return {
         each.name: _convert_to_array(given[each.name], each.name)
@@ -122,9 +142,9 @@ def to_arrays(
 
 
 def from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
-    """Converts an output, its values in the field of their type.
+    """Converts an array to a tensor with values in the field of their type.
 
-    As TensorFlow Serving does, because clients read `float_val`; TensorFlow
+    TensorFlow Serving does so, and clients read `float_val`; TensorFlow
     itself would write the bytes of the array.
     """
     field = _VALUE_FIELDS.get(array.dtype.name)

@@ -21,13 +21,13 @@ _MAX_REQUESTS = 1000  # As many as TensorFlow Serving sends.
 
 
 def send_requests(served: service.Service, folder: pathlib.Path) -> int:
-    """Runs the warm-up requests of a version.
+    """Sends the warm-up requests of an export to the model, 1000 at most.
 
     A request that fails is logged and does not stop the server.
 
     Args:
         served: The model.
-        folder: Its version directory.
+        folder: Its version's folder; it may have no warm-up requests.
 
     Returns:
         The number of requests that succeeded.

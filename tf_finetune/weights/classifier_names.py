@@ -14,11 +14,15 @@ _LONGEST_FILE = 32 << 20
 
 
 def read_names(path: pathlib.Path) -> tuple[str, ...]:
-    """Reads class names from a text file, one a line.
+    """Reads class names from a UTF-8 text file, one a line.
+
+    Args:
+        path: The file; spaces around a name are removed.
 
     Raises:
-        UsageError: It cannot be read.
-        DataError: A name is empty, occurs twice or cannot be written.
+        UsageError: The file cannot be read.
+        DataError: There is no name, or one is empty, occurs twice or cannot be
+            written.
     """
     try:
         text = files.read_text(path, limit=_LONGEST_FILE)
@@ -42,7 +46,7 @@ def read_names(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def list_imagenet_names() -> tuple[str, ...]:
-    """Returns ImageNet's class names in the order of its classifiers.
+    """Lists ImageNet's 1000 class names in the order of its classifiers.
 
     Each is the first of its synonyms ("ant" of "ant, emmet, pismire"), or all
     of them where two classes share the first ("maillot, tank suit").

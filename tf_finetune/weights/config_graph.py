@@ -17,7 +17,13 @@ _MAX_DEPTH = 32
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorRef:
-    """Reference to a tensor: a layer, one of its calls, one of its outputs."""
+    """Reference to an output tensor of a node.
+
+    Attributes:
+        name: The node's name.
+        call: Index of its call.
+        tensor: Index among the outputs of that call.
+    """
 
     name: str
     call: int = 0
@@ -26,7 +32,7 @@ class TensorRef:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerCall:
-    """One use of a layer; tensors among the arguments are `TensorRef`s."""
+    """Arguments of one call of a layer; tensors in them are `TensorRef`s."""
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -34,16 +40,16 @@ class LayerCall:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Node:
-    """A layer or an operation.
+    """Layer or operation in a graph.
 
     Attributes:
-        name: In its graph.
+        name: Its name in its graph.
         class_name: E.g. "Conv2D"; of an operation e.g. "TrueDivide".
         is_layer: False for an operation that is not a layer.
-        config: Its own.
-        calls: Its uses.
-        path: Its path in a Keras 3 file.
-        inner: The graph of a model that is used as a layer.
+        config: Its options.
+        calls: Its calls in order; empty for an input.
+        path: Its path in a Keras 3 file; empty for an operation.
+        inner: The graph of a model that is used as a layer; else None.
     """
 
     name: str
@@ -57,7 +63,14 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A model: its nodes by name in the order of the file."""
+    """Graph of a functional or sequential model.
+
+    Attributes:
+        name: The model's name.
+        nodes: Its nodes by name, in the order of the file.
+        inputs: The model's inputs.
+        outputs: The model's outputs.
+    """
 
     name: str
     nodes: dict[str, Node]
@@ -67,22 +80,26 @@ class Graph:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerPlace:
-    """A layer with the nested models that contain it, outermost first."""
+    """A layer with the nested models that contain it.
+
+    Attributes:
+        node: The layer.
+        models: The models, outermost first; empty in the top graph.
+    """
 
     node: Node
     models: tuple[Node, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the nested models that contain it."""
+        """The names of `models`, outermost first."""
         return tuple(each.name for each in self.models)
 
 
 def parse_graph(config: Any) -> Graph | None:
-    """Parses the graph in a model's config; None if there is none.
+    """Parses the graph in a model's config; None if it is damaged or has none.
 
-    Subclassed models have none: only their code knows how they use their
-    layers.
+    Subclassed models have none: only their code knows how layers are used.
     """
     try:
         return _parse_model(config, "", 0)
@@ -93,7 +110,7 @@ def parse_graph(config: Any) -> Graph | None:
 def iterate_layers(
     graph: Graph, models: tuple[Node, ...] = ()
 ) -> Iterator[LayerPlace]:
-    """Yields the layers of a graph, a nested model's in its place."""
+    """Yields each layer of a graph with the nested models that contain it."""
     for node in graph.nodes.values():
         if node.inner is not None:
             yield from iterate_layers(node.inner, (*models, node))
@@ -102,7 +119,7 @@ def iterate_layers(
 
 
 def iterate_refs(value: Any) -> Iterator[TensorRef]:
-    """Yields the references to tensors in an argument, nested ones too."""
+    """Yields the `TensorRef`s in an argument, nested ones too."""
     if isinstance(value, TensorRef):
         yield value
     elif isinstance(value, list | tuple):

@@ -35,9 +35,13 @@ def fold_rescaling(
 ) -> bool:
     """Folds a file's extra Rescaling into the model's Normalization.
 
+    It multiplies the variance by `VARIANCE_FACTORS`, if the file is one of
+    those whose graph has that Rescaling.
+
     Args:
-        model: EfficientNet B0 to B7, with the file's weights just put into it.
-        file: Where the weights came from.
+        model: EfficientNet B0 to B7 that has the file's weights; changed in
+            place.
+        file: The weights file.
         matched: Names of the layers that took their weights from it.
         published: Whether the file is the one that Keras publishes.
 

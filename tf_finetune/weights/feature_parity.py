@@ -24,21 +24,22 @@ def check_features(
     file: saved_weights.SavedWeights,
     report: merge_report.MergeReport,
 ) -> str | None:
-    """Compares features of one image by the backbone and by the file's graph.
+    """Checks that a backbone computes the features of the file's own graph.
 
-    The last layer that took its weights from the file is compared.
+    One random image is sent through both, up to the last layer that took its
+    weights from the file.
 
     Args:
-        backbone: With the file's weights.
-        file: Where they came from; it has a graph.
-        report: What was found where.
+        backbone: Has the file's weights.
+        file: The weights file; its `graph` is not None.
+        report: Matched layers and their paths in the file.
 
     Returns:
-        A sentence about the difference, or why there is none; None where no
-        layer of the file's graph can be told by its path.
+        A sentence about the difference, or why nothing was compared; None if no
+        layer of the file's graph is found by its path.
 
     Raises:
-        RunError: The features differ by more than `_TOLERANCE`.
+        RunError: The features differ by more than 1e-4 of the largest one.
     """
     if not report.complete:
         return (

@@ -28,11 +28,11 @@ _LAST_AXES = (1, 0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """The dense layer from pooled features to logits.
+    """Dense layer from pooled features to logits.
 
     Attributes:
-        kernel: [features, classes].
-        bias: [classes].
+        kernel: float32 [features, classes].
+        bias: float32 [classes].
     """
 
     kernel: np.ndarray
@@ -42,14 +42,15 @@ class Classifier:
 def read_classifier(
     loaded: loading.LoadedWeights, *, features: int
 ) -> Classifier:
-    """Reads the classifier of a file whose other weights were loaded.
+    """Reads the classifier of the file that a backbone's weights came from.
 
     Args:
-        loaded: The weights of the backbone.
+        loaded: Record of the backbone's weights; its file is read again.
         features: Width of the backbone's last feature map.
 
     Raises:
-        UsageError: The file holds none, or one of several layers.
+        UsageError: The file holds no classifier, or one that is not a single
+            dense layer on `features` pooled features.
     """
     part = weights_source.parse_source(loaded.source).part
     if weights_file.detect_kind(loaded.path) == "torch":

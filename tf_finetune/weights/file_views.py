@@ -31,10 +31,10 @@ _BASES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileView:
-    """Layers of a file and of a model, listed for matching.
+    """Layers of a file, or of a part of it, and of a model, for matching.
 
     Attributes:
-        prefix: The part of the file that is listed; "" for all of it.
+        prefix: Path of the part that is listed; "" for the whole file.
         units: The model's layers.
         entries: The file's layers.
         ordered: Whether `entries` are in the order of the saved model.
@@ -49,7 +49,10 @@ class FileView:
 def iterate_views(
     file: saved_weights.SavedWeights, model: Any
 ) -> Iterator[FileView]:
-    """Yields the views of `file` as weights for `model`, the simplest first."""
+    """Yields listings of a file's layers to match with `model`, simplest first.
+
+    Each takes another part of the file for the model, or opens nested models.
+    """
     if file.kind == "classic_h5":
         yield from _iterate_classic(file, model)
     else:
@@ -62,7 +65,7 @@ def translate_names(names: Iterable[str]) -> dict[str, str]:
     ResNets were res3b_branch2a, bn3b_branch2a until keras-applications 1.0.7.
 
     Args:
-        names: Of all layers of a file: "conv1" alone may be anything.
+        names: All layers of a file: "conv1" alone may be anything.
 
     Returns:
         New names by the old ones; names that are still in use are left out.
@@ -86,8 +89,11 @@ def join_scales(file: saved_weights.SavedWeights) -> saved_weights.SavedWeights:
     """Merges the Scale layers of an old ResNet file into its batch norms.
 
     ResNets converted from Caffe have a layer scale3b_branch2a behind each norm,
-    whose γ and β belong into it. A file without a config gets the epsilon of
-    its time.
+    whose γ and β belong into it.
+
+    Returns:
+        A copy, with the epsilon of its time; `file` itself if it is no such.
+
     Source: github.com/flyyufelix/cnn_finetune, resnet_152.py.
     """
     names = [layer.name or "" for layer in file.layers]
@@ -186,12 +192,7 @@ def _build_classic_entries(
 
 
 def _order_by_number(layers: list[Any]) -> list[Any]:
-    """Sets the order of layers to the numbers in their names.
-
-    The numbers tell the order of creation. A nested model's variables are
-    stored trainable first, so that their order in the file is not that of the
-    graph if parts of it were frozen.
-    """
+    """Sets the order of layers to the numbers that Keras gave their names."""
     return [
         dataclasses.replace(
             each,

@@ -30,11 +30,14 @@ _POINTER = (
 
 
 def describe_file(path: pathlib.Path, start: bytes) -> str:
-    """Describes an unreadable file, as the predicate of a sentence.
+    """Describes a file that is not readable as weights.
 
     Args:
         path: Only its suffix is looked at.
         start: Its first bytes, a few hundred.
+
+    Returns:
+        The predicate of a sentence, such as "is an empty file".
     """
     if not start:
         return "is an empty file"
@@ -50,7 +53,14 @@ def describe_file(path: pathlib.Path, start: bytes) -> str:
 
 
 def describe_zip(names: Sequence[str]) -> str:
-    """Describes a zip archive with the members `names`."""
+    """Describes a zip archive that is not readable as weights.
+
+    Args:
+        names: Names of its members.
+
+    Returns:
+        The predicate of a sentence, such as "is a NumPy .npz file".
+    """
     if names and all(name.endswith(".npy") for name in names):
         return "is a NumPy .npz file, not a Keras one"
     if any(name.endswith((".weights.json", ".npz")) for name in names):
@@ -62,9 +72,13 @@ def describe_zip(names: Sequence[str]) -> str:
 
 
 def describe_prefix(path: pathlib.Path) -> str | None:
-    """Describes the files whose names begin with `path`; None without any.
+    """Describes the files whose names begin with that of a missing path.
 
-    Only the names of files in its folder are looked at.
+    Only names in its folder are looked at.
+
+    Returns:
+        The predicate of a sentence, such as "does not exist, but there is …";
+        None if there are no such files, or none of a known kind.
     """
     try:
         inside = sorted(
@@ -96,7 +110,11 @@ def _is_shard(end: str) -> bool:
 
 
 def describe_folder(path: pathlib.Path) -> str:
-    """Describes a folder, as the predicate of a sentence."""
+    """Describes a folder that is no workdir.
+
+    Returns:
+        The predicate of a sentence, such as "is a SavedModel folder, …".
+    """
     if (path / "saved_model.pb").is_file():
         return (
             "is a SavedModel folder, which holds a program and no layers; "

@@ -22,13 +22,13 @@ _MAX_ELEMENTS = 1 << 25
 
 
 class GraphRunner:
-    """Evaluates a graph with its arrays on images."""
+    """Interpreter of a file's graph that computes its tensors from images."""
 
     def __init__(self, graph: config_graph.Graph, arrays: Arrays) -> None:
         """Stores the graph and the function that returns arrays.
 
         Args:
-            graph: Of the file.
+            graph: The graph in the file's config.
             arrays: Returns the arrays of a layer; () where it has none.
         """
         self._graph = graph
@@ -39,8 +39,16 @@ class GraphRunner:
     ) -> np.ndarray:
         """Computes the input of a layer, before zero padding.
 
+        Args:
+            place: The layer and the nested models that contain it.
+            images: [batch, height, width, 3], the input of the whole graph.
+
+        Returns:
+            The input of the layer's first call, [batch, …].
+
         Raises:
-            layers.Unreadable: A layer before it is not supported.
+            node_execution.UnsupportedNodeError: A layer before it is not
+                supported, or its output is too large.
         """
         scope = self._enter_place(place, images)
         (ref,) = config_graph.iterate_refs(_select_call(place.node, 0).args)
@@ -53,7 +61,19 @@ class GraphRunner:
     def compute_output(
         self, place: config_graph.LayerPlace, images: np.ndarray
     ) -> np.ndarray:
-        """Computes the output of a layer. Raises as `compute_input`."""
+        """Computes the output of a layer.
+
+        Args:
+            place: The layer and the nested models that contain it.
+            images: [batch, height, width, 3], the input of the whole graph.
+
+        Returns:
+            The output of the layer's first call, [batch, …].
+
+        Raises:
+            node_execution.UnsupportedNodeError: The layer or one before it is
+                not supported, or its output is too large.
+        """
         scope = self._enter_place(place, images)
         return np.asarray(
             self._compute_tensor(
@@ -64,7 +84,16 @@ class GraphRunner:
     def list_nodes_before(
         self, place: config_graph.LayerPlace
     ) -> list[config_graph.Node]:
-        """Returns the nodes that change images before a layer, in order."""
+        """Lists the layers and operations that change colors before a layer.
+
+        Layers that do nothing in inference, resize or pad are left out.
+
+        Args:
+            place: The layer and the nested models that contain it.
+
+        Returns:
+            Nodes in the order of computation, those of nested models included.
+        """
         found: dict[str, config_graph.Node] = {}
         graph = self._graph
         chain = []

@@ -22,14 +22,27 @@ _STATE = ("optimizer", "_metrics", "metrics", "compile_metrics", "loss_tracker")
 
 
 def is_classic(file: h5py.File) -> bool:
-    """Returns whether `file` lists its layers in an attribute (Keras 1, 2)."""
+    """Returns whether a file has the layout of Keras 1 and 2.
+
+    It lists its layers in an attribute.
+    """
     return "model_weights" in file or bool(_read_names(file, "layer_names"))
 
 
 def read_classic_layers(
     file: h5py.File,
 ) -> tuple[saved_weights.SavedLayer, ...]:
-    """Reads the layers of a classic .h5, in the order of the model."""
+    """Reads the layers of a classic .h5, in the order of the model.
+
+    Args:
+        file: Open file of weights or of a whole model.
+
+    Returns:
+        All layers, also those without arrays; a nested model is one layer.
+
+    Raises:
+        RunError: The file is damaged, too large or links to another file.
+    """
     root = (
         _open_group(file, "model_weights") if "model_weights" in file else file
     )
@@ -57,7 +70,11 @@ def read_classic_layers(
 
 
 def read_classic_config(file: h5py.File) -> dict[str, Any] | None:
-    """Reads the model's config of a whole-model .h5, as plain JSON."""
+    """Reads the model's config of a whole-model .h5 as plain JSON.
+
+    Returns:
+        The config; None if the file has none or it is damaged.
+    """
     text = file.attrs.get("model_config")
     if text is None:
         return None
@@ -73,7 +90,7 @@ def read_classic_config(file: h5py.File) -> dict[str, Any] | None:
 
 
 def is_keras3(file: h5py.File) -> bool:
-    """Returns whether `file` holds layers in the layout of Keras 3."""
+    """Returns whether a file holds layers in the layout of Keras 3."""
     return bool(_collect_layer_vars(file))
 
 
@@ -83,6 +100,10 @@ def read_keras3_layers(file: h5py.File) -> tuple[saved_weights.SavedLayer, ...]:
     Every group that has a child "vars" is a layer; its variables are called
     "0", "1", … in there. Keras on Windows has written backslashes into names:
     such a name is a path of its own.
+
+    Raises:
+        RunError: The file is damaged, too large or links to another file.
+
     Source: keras/src/saving/saving_lib.py, `_save_state`, `H5IOStore`;
     github.com/keras-team/keras/issues/18528.
     """

@@ -38,13 +38,17 @@ _TENTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 def fetch_weights(
     spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
 ) -> pathlib.Path:
-    """Returns the no-top ImageNet file of a backbone; downloads it if needed.
+    """Finds the no-top ImageNet file of a backbone; downloads it if needed.
 
     Args:
-        spec: Of the backbone.
+        spec: Description of the backbone.
         alpha: Its width; None where width is fixed.
         image_size: Side of the input, pixels; some widths have a file per
-            size, and the nearest published one is taken as Keras does.
+            size, and other sizes take the file of 224, as in Keras.
+
+    Returns:
+        Path of the file in Keras' cache; its hash is checked where one is
+        published.
 
     Raises:
         UsageError: No weights are published for the backbone.
@@ -90,10 +94,15 @@ def locate_file(
 def build_url(
     spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
 ) -> str:
-    """Returns the URL of a backbone's weights file.
+    """Builds the URL of a backbone's ImageNet weights.
 
-    `weights_url` may hold `{alpha}` ("0.25") or `{tenths}` ("2_5", as MobileNet
-    has it), and `{size}`.
+    `spec.weights_url` may hold `{alpha}` ("0.25") or `{tenths}` ("2_5", as
+    MobileNet has it), and `{size}`.
+
+    Args:
+        spec: Description of the backbone.
+        alpha: Its width; None where width is fixed.
+        image_size: Side of the input, pixels.
     """
     width = 1.0 if alpha is None else float(alpha)
     size = image_size if image_size in _PUBLISHED_SIZES else _USUAL_SIZE

@@ -16,11 +16,11 @@ _TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorTransform:
-    """y = M x + b on one pixel.
+    """Affine transform y = M x + b of the RGB color x of a pixel.
 
     Attributes:
-        matrix: [channels, 3].
-        offset: [channels].
+        matrix: M, [channels, 3].
+        offset: b, [channels].
     """
 
     matrix: np.ndarray
@@ -38,7 +38,14 @@ class ColorTransform:
 
 
 def find_first_kernel_layer(model: keras.Model) -> Any:
-    """Returns the first layer of a model that has a kernel, if there is one."""
+    """Finds the first layer of a model that has a kernel.
+
+    Args:
+        model: Keras model; nested models are searched, too.
+
+    Returns:
+        The layer; None if no layer has a kernel.
+    """
     for unit in layer_matching.list_layers(model):
         if unit.kernel_size:
             return unit.layer
@@ -48,19 +55,30 @@ def find_first_kernel_layer(model: keras.Model) -> Any:
 def scale_images(
     model: keras.Model, first: Any, images: np.ndarray
 ) -> np.ndarray:
-    """Returns the input of a model's first layer with a kernel.
+    """Computes the input of a model's first layer with a kernel.
 
     Args:
-        model: Of a backbone.
+        model: Model of a backbone.
         first: From `find_first_kernel_layer`.
         images: [batch, size, size, 3] RGB 0..255.
+
+    Returns:
+        [batch, height, width, channels], before zero padding.
     """
     part = keras.Model(model.inputs[0], _find_input(model, first))
     return np.asarray(part(images, training=False))
 
 
 def measure_scaling(model: keras.Model, first: Any) -> ColorTransform:
-    """Fits the color transform from images to the first layer's input."""
+    """Measures the color transform from images to the first layer's input.
+
+    Args:
+        model: Model of a backbone.
+        first: From `find_first_kernel_layer`.
+
+    Returns:
+        The transform; None if it is not affine.
+    """
     side = model.input_shape[1]
     colors = draw_colors()
     pictures = np.tile(colors, (1, side, side, 1))
@@ -68,7 +86,16 @@ def measure_scaling(model: keras.Model, first: Any) -> ColorTransform:
 
 
 def find_scaling_layer(model: keras.Model, first: Any) -> Any:
-    """Returns the layer before `first` whose scaling can be set, if any."""
+    """Finds a Rescaling or Normalization before a layer that can be set.
+
+    Args:
+        model: Model of a backbone.
+        first: From `find_first_kernel_layer`.
+
+    Returns:
+        The layer, a Rescaling if there are both; None without one. A
+        Normalization with weights does not count.
+    """
     part = keras.Model(model.inputs[0], _find_input(model, first))
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)
     for kind in kinds:
@@ -79,7 +106,13 @@ def find_scaling_layer(model: keras.Model, first: Any) -> Any:
 
 
 def set_scaling(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
-    """Sets a layer from `find_scaling_layer` to compute scale x + offset."""
+    """Sets a layer in place so that it computes scale x + offset.
+
+    Args:
+        layer: From `find_scaling_layer`.
+        scale: [channels].
+        offset: [channels].
+    """
     if isinstance(layer, keras.layers.Rescaling):
         layer.scale = [float(each) for each in scale]
         layer.offset = [float(each) for each in offset]
@@ -91,7 +124,7 @@ def set_scaling(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
 
 
 def draw_colors() -> np.ndarray:
-    """Draws random images of one pixel, [colors, 1, 1, 3] in 0..255."""
+    """Draws fixed random colors, float32 [24, 1, 1, 3] in 0..255."""
     random = np.random.default_rng(0)
     return random.uniform(0, 255, (_COLORS, 1, 1, 3)).astype("float32")
 
@@ -99,11 +132,14 @@ def draw_colors() -> np.ndarray:
 def fit_transform(
     colors: np.ndarray, values: np.ndarray
 ) -> ColorTransform | None:
-    """Fits M and b to the middle pixel; None if the transform is not affine.
+    """Fits a color transform to the middle pixel of transformed pictures.
 
     Args:
         colors: From `draw_colors`.
         values: [colors, height, width, channels], the transformed colors.
+
+    Returns:
+        The transform; None if it is not affine.
     """
     if values.ndim != 4:
         return None
@@ -124,7 +160,7 @@ def fit_transform(
 
 
 def is_same(one: ColorTransform, two: ColorTransform) -> bool:
-    """Returns whether two transforms agree on all colors, up to rounding."""
+    """Returns whether two transforms map all colors alike, up to rounding."""
     if one.matrix.shape != two.matrix.shape:
         return False
     colors = draw_colors().reshape(-1, 3)

@@ -18,15 +18,15 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A layer of the model with weights.
+    """Layer of the model with weights.
 
     Attributes:
-        name: Its name.
-        kind: Its class, or for a layer in a nested model the classes on the
-            path to it, as Keras 3 files spell them: ("sequential", "conv2d").
-        order: Its place among the layers of its kind.
+        name: The layer's name.
+        kind: Its class in snake case, with the classes of the nested models
+            that contain it before it: ("sequential", "conv2d").
+        order: Its index among the layers of its kind, in each model.
         variables: Keras variables.
-        layer: The layer itself; None for a whole model as one.
+        layer: The layer itself; None for a nested model as a whole.
     """
 
     name: str
@@ -47,21 +47,21 @@ class Unit:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether Keras chose the name."""
+        """Whether Keras chose the name, such as conv2d_17."""
         return split_number(self.name)[0] == self.kind[-1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A layer of the file with weights.
+    """Layer of the file with weights.
 
     Attributes:
         label: Its name for messages.
-        name: None where Keras chose it.
+        name: Its name; None where Keras chose it.
         kind: Like `Unit.kind`; None where the file does not say.
-        order: Its place among the entries of its kind.
+        order: Its index among the entries of its kind.
         arrays: In the order of the layer's variables.
-        path: Path of the saved layer that it is, or is a part of.
+        path: Path in the file, see `saved_weights.SavedLayer`.
     """
 
     label: str
@@ -79,14 +79,14 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerMatches:
-    """Matched layers, as pairs of one of the model and one of the file.
+    """Pairs of a layer of the model and one of the file.
 
-    "Equal in shapes" is said of kernels: a bias may stand on one side alone.
+    "Equal in shapes" is said of kernels: a bias may be on one side alone.
 
     Attributes:
-        by_name: Equal in name and shapes.
-        by_order: Equal in shapes and place.
-        unfit: Equal in name, other shapes.
+        by_name: Layers equal in name and shapes.
+        by_order: Layers equal in shapes and order, without a common name.
+        unfit: Layers equal in name with other shapes.
     """
 
     by_name: tuple[tuple[Unit, Entry], ...]
@@ -95,12 +95,12 @@ class LayerMatches:
 
     @property
     def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
-        """Pairs of equal kernels, matched by name or by order."""
+        """The pairs of equal shapes, matched by name or by order."""
         return self.by_name + self.by_order
 
     @property
     def kernel_size(self) -> int:
-        """The number of parameters in the kernels of all pairs that fit."""
+        """The number of parameters in the kernels of `pairs`."""
         return sum(unit.kernel_size for unit, _ in self.pairs)
 
 
@@ -109,6 +109,10 @@ def is_compatible(unit: Shapes, entry: Shapes) -> bool:
 
     A bias that one side alone has can be carried into the other exactly, or
     its absence can: b moves into the mean of the norm behind, or is 0.
+
+    Args:
+        unit: Shapes of the model's variables.
+        entry: Shapes of the file's arrays.
     """
     if unit == entry:
         return True
@@ -131,7 +135,7 @@ def split_number(name: str) -> tuple[str, int]:
 def match_layers(
     units: Sequence[Unit], entries: Sequence[Entry], *, ordered: bool
 ) -> LayerMatches:
-    """Pairs the layers of a model with those of one view of a file.
+    """Pairs the layers of a model with those of a file.
 
     Args:
         units: In topological order.
@@ -158,7 +162,7 @@ def match_layers(
 
 
 def list_layers(model: Any) -> list[Unit]:
-    """Returns the layers with weights of a model, those in nested models too.
+    """Lists the layers with weights of a model, those in nested models too.
 
     Keras 3 files call the layers of a model by class and count, in the order
     of `model.layers`; that is reproduced here.
@@ -168,7 +172,7 @@ def list_layers(model: Any) -> list[Unit]:
 
 
 def list_top_layers(model: Any) -> list[Unit]:
-    """Returns the layers with weights of a model, nested models as one layer.
+    """Lists the layers with weights of a model, nested models as one layer.
 
     Classic files keep the variables of a nested model that train before those
     that do not.
@@ -190,7 +194,7 @@ def list_top_layers(model: Any) -> list[Unit]:
 
 
 def list_flat_layers(model: Any) -> list[Unit]:
-    """Returns `list_layers` with classes and order as in classic files."""
+    """Lists the layers of `list_layers`, kind and order as in classic files."""
     return [
         dataclasses.replace(unit, kind=unit.kind[-1:], order=(place,))
         for place, unit in enumerate(list_layers(model))
@@ -198,7 +202,7 @@ def list_flat_layers(model: Any) -> list[Unit]:
 
 
 def to_snake_case(name: str) -> str:
-    """Spells a class as Keras does in names: DepthwiseConv2D, depthwise_conv2d.
+    """Converts a class name as Keras does: DepthwiseConv2D, depthwise_conv2d.
 
     Source: keras/src/utils/naming.py, `to_snake_case`.
     """
@@ -248,13 +252,7 @@ def _match_order(
 def _match_sequences(
     units: Sequence[Unit], entries: Sequence[Entry], *, whole: bool = False
 ) -> list[tuple[Unit, Entry]]:
-    """Pairs two sequences of layers by the shapes of their arrays.
-
-    Either the model's shapes are a contiguous run of the file's (which has a
-    top or other layers around it), or the file's are the beginning of the
-    model's (it was truncated). Anything else counts as chance, and nothing is
-    paired.
-    """
+    """Pairs layers by shapes: the model's in the file's, or the reverse."""
     wanted = [unit.shapes for unit in units]
     given = [entry.shapes for entry in entries]
     # The model's layers somewhere inside the file's.

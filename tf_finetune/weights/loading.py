@@ -39,12 +39,12 @@ _FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedWeights:
-    """Source of a backbone's weights, with the report on their merge.
+    """Record of weights that were loaded into a backbone.
 
     Attributes:
         source: The value of `--weights`.
         path: The file that was read.
-        sha256: Of that file.
+        sha256: Hash of that file, hexadecimal.
         report: Layers that matched, and those that did not.
         graph: Sentence about the graph that a PyTorch file needs; else "".
     """
@@ -58,12 +58,12 @@ class LoadedWeights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedBackbone:
-    """A backbone with its weights.
+    """Backbone with its weights, after surgery on its layers.
 
     Attributes:
-        backbone: After surgery.
-        loaded: Where its weights came from; None for random ones.
-        changes: Changes made by surgery.
+        backbone: The changed backbone.
+        loaded: Record of its weights; None if they are random.
+        changes: Changes that surgery made.
     """
 
     backbone: backbones.Backbone
@@ -72,19 +72,23 @@ class PretrainedBackbone:
 
 
 def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
-    """Loads weights into a backbone that was just built.
+    """Loads weights into the variables of a newly built backbone.
+
+    Its preprocessing is set to that of the file's model, if the file has one.
 
     Args:
-        backbone: Its model's variables are assigned.
-        weights: "imagenet", "none", a name from `spec.bundled_weights`, or the
+        backbone: Changed in place.
+        weights: "imagenet", "none", a name in `spec.bundled_weights`, or the
             path of a .h5, .weights.h5, .keras or PyTorch file or of an earlier
             workdir, which "::" and the name of a part of it may follow.
 
     Returns:
-        Their source; None for "none", which leaves them random.
+        A record of the loaded weights; None for "none", which leaves them
+        random.
 
     Raises:
-        UsageError: No such weights, or those of another backbone.
+        UsageError: There are no such weights, or they are those of another
+            backbone.
         RunError: They cannot be read, downloaded or matched, or the file's own
             graph computes other features with them.
     """
@@ -120,12 +124,12 @@ def build_pretrained(
     """Builds a backbone, loads its weights and applies surgery.
 
     Args:
-        options: `backbone`, `image_size` and `surgery` are read.
-        weights: As `--weights` takes them.
+        options: Its `backbone`, `image_size` and `surgery` are used.
+        weights: Value of `--weights`, see `load`.
 
     Raises:
-        UsageError: Unknown names, an image that is too small, weights of
-            another network, surgery that is impossible.
+        UsageError: A name is unknown, the image is too small, the weights are
+            those of another network, or surgery is impossible.
         RunError: Weights cannot be downloaded, read or matched.
     """
     whole = build.build(options.backbone, image_size=options.image_size)

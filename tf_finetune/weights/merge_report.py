@@ -10,7 +10,13 @@ _SHOWN = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A layer with the same name in model and file, but other shapes."""
+    """Layer of the same name in model and file, with other shapes.
+
+    Attributes:
+        name: The layer's name.
+        model: Shapes of the model's variables.
+        file: Shapes of the file's arrays.
+    """
 
     name: str
     model: layer_matching.Shapes
@@ -28,23 +34,23 @@ class Mismatch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MergeReport:
-    """Result of a merge, by names of layers.
+    """Result of a merge of a file's weights into a model.
 
     Attributes:
         matched: Layers of the model that took their weights from the file.
-        by_order: Those of them that were matched by order, not by name.
+        by_order: Layers in `matched` that were found by order, not by name.
         missing: Layers of the model that the file does not hold.
         unused: Layers of the file that the model does not have.
         mismatched: Layers whose shapes differ; they keep the model's values.
         prefix: The part of the file that matches the model; "" for all of it.
         share: Matched share of the parameters in the model's kernels, 0..1;
             None where the model has no kernels.
-        deeper: Those of `unused` with kernels larger than 1x1. A classifier's
+        deeper: Layers in `unused` with kernels larger than 1x1. A classifier's
             top has none: the file is probably that of a deeper network, and
             its weights do not belong here.
         notes: Conversions that make the model compute the same as the file's
             network, as whole sentences.
-        paths: Paths of the matched layers in the file, by the model's layer.
+        paths: Path in the file by name of the model's layer, if matched.
     """
 
     matched: tuple[str, ...]
@@ -65,11 +71,15 @@ class MergeReport:
 
     @property
     def clean(self) -> bool:
-        """Whether there is no reason for a warning."""
+        """Whether the merge is complete and `deeper` is empty."""
         return self.complete and not self.deeper
 
     def summary(self) -> str:
-        """Returns counts and names of layers, for each kind of outcome."""
+        """Describes the merge in one line for the log.
+
+        Returns:
+            Numbers of layers for each attribute, with the first names.
+        """
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
         first = f"{len(self.matched)} of {total} layers took their weights"
         if self.share is not None:
@@ -95,7 +105,7 @@ class MergeReport:
 
 
 def format_share(share: float) -> str:
-    """Formats a share in percent; only a share of 1 becomes 100 %."""
+    """Formats a share in 0..1 as percent; only 1 becomes "100 %"."""
     percent = 100 * share
     if 99.5 <= percent < 100:
         return f"{min(percent, 99.9):.1f} %"
@@ -103,7 +113,12 @@ def format_share(share: float) -> str:
 
 
 def join_names(names: Sequence[object], *, shown: int = _SHOWN) -> str:
-    """Joins the first of some names and the number of the others."""
+    """Joins names with commas: "a, b and 3 more".
+
+    Args:
+        names: Objects whose text is joined.
+        shown: The number of names before "and … more".
+    """
     text = ", ".join(str(name) for name in names[:shown])
     more = len(names) - shown
     return f"{text} and {more} more" if more > 0 else text

@@ -16,14 +16,24 @@ _SECOND_SHARE = 0.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkMatch:
-    """A view of a file, with the layers that match in it."""
+    """Layers of a file or of a part of it, matched with those of a model.
+
+    Attributes:
+        view: The listed layers of the file and of the model.
+        matching: Pairs of a layer of the model and one of the file.
+    """
 
     view: file_views.FileView
     matching: layer_matching.LayerMatches
 
 
 def find_network(model: Any, file: saved_weights.SavedWeights) -> NetworkMatch:
-    """Returns the view of a file that matches most of a model.
+    """Finds the part of a file that matches most of a model.
+
+    Args:
+        model: Keras model.
+        file: The weights file; it may match badly or not at all, see
+            `NetworkMatch.matching`.
 
     Raises:
         RunError: The file holds no layers with weights.
@@ -50,11 +60,17 @@ def check_unique(
 ) -> tuple[str, ...]:
     """Checks that no other network of the file fits the model as well.
 
+    Args:
+        model: Keras model.
+        file: The weights file.
+        first: The result of `find_network`.
+
     Returns:
-        A sentence about bitwise equal copies, if there are any.
+        A sentence about bitwise equal copies; empty if there are none.
 
     Raises:
-        RunError: There is one with other weights; the message names both.
+        RunError: Another network with other weights fits; the message names
+            both.
     """
     # Networks that fit, the best match first.
     every = [first]

@@ -1,7 +1,6 @@
 """Runs one layer or operation of a file's graph, from allowlists.
 
-A config may come from a stranger: classes that run code or read files, such as
-Lambda, are not on the list.
+Classes that run code or read files, such as Lambda, are not on the lists.
 """
 
 import inspect
@@ -67,13 +66,15 @@ OPERATION_LAYERS = _split_words("TFOpLambda SlicingOpLambda TensorFlowOpLayer")
 
 
 class UnsupportedNodeError(Exception):
-    """A node that is not supported here; the text is its class and name."""
+    """Error of a layer or operation that is not supported; names it."""
 
 
 def run_layer(
     node: config_graph.Node, arrays: tuple[np.ndarray, ...], given: Any
 ) -> Any:
-    """Builds one layer with the file's arrays and calls it.
+    """Builds one layer with the file's arrays and calls it for inference.
+
+    `arrays` are its variables in order; `given` is a tensor or a list of them.
 
     Raises:
         UnsupportedNodeError: Its class or an option of it is not on the
@@ -179,7 +180,11 @@ def _iterate_numbers(value: Any) -> Iterator[float]:
 def run_operation(
     node: config_graph.Node, args: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """Computes an operation that is not a layer, of Keras 3 or of Keras 2."""
+    """Computes an operation that is no layer, of Keras 3 or 2, from tensors.
+
+    Raises:
+        UnsupportedNodeError: It is not on the allowlist or fails.
+    """
     name = node.class_name
     if name == "TensorFlowOpLayer":
         name, args = _parse_old_operation(node, args)

@@ -23,7 +23,7 @@ class ConvertedArrays:
     """Arrays to assign to the model's variables.
 
     Attributes:
-        arrays: By id of the variable; float64 where computed.
+        arrays: Array by the id of its variable; float64 where computed.
         notes: The conversions, as whole sentences.
     """
 
@@ -38,6 +38,9 @@ def convert_arrays(
     epsilon_of: Callable[[layer_matching.Entry], float | None],
 ) -> ConvertedArrays:
     """Converts the file's arrays into those of the matched model layers.
+
+    Biases that the model lacks move into batch norms, and batch norms are
+    adapted to the model's epsilon; outputs stay the same. Nothing is assigned.
 
     Args:
         model: Keras model; its graph tells which batch norm follows which

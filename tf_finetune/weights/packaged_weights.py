@@ -8,7 +8,14 @@ from tf_finetune.backbones import backbone
 
 
 def check_installed(spec: backbone.BackboneSpec) -> None:
-    """Raises `UsageError` if the package of a backbone's weights is missing."""
+    """Checks that the package of a backbone's weights is installed.
+
+    Args:
+        spec: Description of the backbone; its `weights_package` is not None.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
     if _find_folder(spec) is None:
         raise errors.UsageError(
             f"The ImageNet weights of {spec.name!r} are in the package "
@@ -19,11 +26,14 @@ def check_installed(spec: backbone.BackboneSpec) -> None:
 
 
 def find_file(spec: backbone.BackboneSpec) -> pathlib.Path:
-    """Returns the weights file in the package of a backbone's weights.
+    """Finds the weights file in the installed package of a backbone's weights.
+
+    Args:
+        spec: Description of the backbone; its `weights_package` is not None.
 
     Raises:
         UsageError: The package is not installed.
-        RunError: It lacks the file, or has another one.
+        RunError: It lacks the file, or the file has another hash.
     """
     check_installed(spec)
     package = spec.weights_package

@@ -33,18 +33,24 @@ def adopt_scaling(
     file: saved_weights.SavedWeights,
     report: merge_report.MergeReport,
 ) -> merge_report.MergeReport:
-    """Makes a backbone scale its images as the file's model does.
+    """Makes a backbone scale its images as the model in the file does.
+
+    Without preprocessing in the file nothing changes, except that a
+    Normalization layer that the file lacks gets ImageNet's mean and variance.
+    A Lambda layer in it is not run, and nothing changes.
 
     Args:
-        backbone: With the file's weights just put into it.
-        file: Where they came from.
+        backbone: Has the file's weights; changed in place.
+        file: The weights file.
         report: Matched layers and their paths in the file.
 
     Returns:
-        The report, with notes on the changes.
+        A report with further notes on the changes; `report` itself if there
+        are none.
 
     Raises:
-        RunError: The file's preprocessing is not of the form M x + b.
+        RunError: The file's preprocessing is not of the form M x + b for a
+            color x, or the backbone has no layer that can take it over.
     """
     if backbone.model.input_shape[-1] != 3:
         return report

@@ -18,16 +18,17 @@ _LAYERS = ("layers", "_layer_checkpoint_dependencies")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SavedLayer:
-    """One layer of a file.
+    """One layer of a weights file.
 
     Attributes:
-        path: Its path in the file: the layer's name in a classic .h5,
-            "layers/conv2d_3" or "layers/functional/layers/dense" otherwise.
+        path: Its path in the file: the layer's name in a classic .h5 (of Keras
+            1 and 2), else "layers/conv2d_3" or, in a nested model,
+            "layers/functional/layers/dense".
         name: The name its layer had; None where the file does not say.
         arrays: In the order of the layer's variables; empty for a layer
             without weights.
-        array_names: As a classic .h5 spells them ("conv1/kernel:0"); else the
-            positions "0", "1", ….
+        array_names: One for each array: "conv1/kernel:0" in a classic .h5,
+            else "0", "1", ….
     """
 
     path: str
@@ -38,20 +39,20 @@ class SavedLayer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SavedWeights:
-    """The content of a weights file.
+    """Content of a weights file.
 
     Attributes:
         kind: classic_h5 (Keras 1, 2 and `model.save("x.h5")`), keras3_h5
             (`.weights.h5`), keras (`.keras`) or workdir (of an earlier run).
         path: The file that was read; in a workdir, its model.weights.h5.
-        sha256: Of that file.
-        layers: In file order, those without weights included.
+        sha256: Hash of that file, hexadecimal.
+        layers: Layers in file order, those without weights included.
         config: The model's config where the file has one; plain JSON, never
             turned into objects.
         backbone: The `--backbone` of a workdir's run; None elsewhere.
-        graph: The graph that the config describes, if it describes one.
-        epsilon: Of every batch norm, where a file without config is known to
-            have one.
+        graph: The graph that the config describes; None without one.
+        epsilon: Epsilon of every batch norm, for old files without config whose
+            time is known; else None.
         part: The part named behind "::" in `--weights`; "" for the whole file.
     """
 
@@ -66,13 +67,22 @@ class SavedWeights:
     part: str = ""
 
     def find_place(self, path: str) -> config_graph.LayerPlace | None:
-        """Returns the place in the graph of the layer at a path."""
+        """Finds the layer at a path of the file in the graph of its config.
+
+        Args:
+            path: As `SavedLayer.path`, or with the scope of a layer in a nested
+                model.
+
+        Returns:
+            The layer with the models that contain it; None without a graph, or
+            if it has no such layer or two that cannot be told apart.
+        """
         return self._places().get(self._shorten_path(path))
 
     def find_arrays(
         self, place: config_graph.LayerPlace
     ) -> tuple[np.ndarray, ...]:
-        """Returns the arrays of a layer of the graph; () where it has none."""
+        """Finds the arrays of a layer of the graph, in order; () for none."""
         wanted = self._build_key(place)
         for layer in self.layers:
             if self.kind != "classic_h5":
@@ -97,7 +107,7 @@ class SavedWeights:
         return ()
 
     def find_epsilon(self, path: str) -> float | None:
-        """Returns the epsilon of the batch norm at a path, if it is known."""
+        """Finds the epsilon of the batch norm at a path; None if unknown."""
         place = self.find_place(path)
         if place is None:
             return self.epsilon
@@ -136,13 +146,17 @@ class SavedWeights:
 
 
 def select_part(file: SavedWeights, part: str) -> SavedWeights:
-    """Returns a weights file reduced to one of its parts.
+    """Reduces a weights file to one of its parts.
 
     Args:
         file: The whole file.
         part: A path in the file ("layers/functional_1"), the name of a model
             in it ("teacher"), a prefix of names of layers ("student_"), or the
-            first layer of a network, which then reaches to the end.
+            first layer of a network, which then reaches to the end; "" for the
+            whole file.
+
+    Returns:
+        A copy with the layers of the part, or `file` itself.
 
     Raises:
         UsageError: There is no such part; the message lists the parts.
@@ -167,7 +181,15 @@ def select_part(file: SavedWeights, part: str) -> SavedWeights:
 
 
 def find_model_name(file: SavedWeights, prefix: str) -> str:
-    """Returns the name of the model at a path of a file, or else the path."""
+    """Finds the name of the nested model at a path of a file.
+
+    Args:
+        file: The weights file.
+        prefix: Path of the model, with "/layers" at its end or not.
+
+    Returns:
+        The model's name; without a model there, the path without "/layers".
+    """
     prefix = prefix.removesuffix("/layers")
     for name, path in _map_models(file).items():
         if path == prefix:
@@ -176,7 +198,7 @@ def find_model_name(file: SavedWeights, prefix: str) -> str:
 
 
 def find_first_layer(file: SavedWeights, paths: Collection[str]) -> str:
-    """Returns the name of the first layer in file order among `paths`."""
+    """Finds the name, or else the path, of the first layer among `paths`."""
     for layer in file.layers:
         if layer.path in paths:
             return layer.name or layer.path
@@ -184,7 +206,11 @@ def find_first_layer(file: SavedWeights, paths: Collection[str]) -> str:
 
 
 def sort_layers(file: SavedWeights) -> SavedWeights:
-    """Returns a Keras 3 file with its layers in the order of its graph."""
+    """Sorts the layers of a Keras 3 file by the order of its graph.
+
+    Returns:
+        A sorted copy; `file` itself if it is a classic .h5 or has no graph.
+    """
     if file.graph is None or file.kind == "classic_h5":
         return file
     known = {

@@ -25,20 +25,29 @@ _MIN_SHARE = 0.5
 
 
 class ShapeMismatchError(errors.RunError):
-    """The file is one of this network, in another width or size."""
+    """Error of a file of the same network in another width or size."""
 
 
 def merge(
     model: "keras.Model", file: saved_weights.SavedWeights
 ) -> merge_report.MergeReport:
-    """Puts a file's weights into the layers of `model` they belong to.
+    """Assigns a file's weights to the layers of a model that they belong to.
 
     Nothing is assigned before everything is matched and checked. A layer whose
     shapes fit only in part keeps all of its own values.
 
+    Args:
+        model: Keras model; changed in place.
+        file: The weights file.
+
+    Returns:
+        A report on layers that matched and those that did not.
+
     Raises:
-        RunError: No layer that learns matches, or so few that it is chance;
-            more layers have other shapes than match; several networks of the
+        ShapeMismatchError: Too few layers match, and at least half of the
+            names do with other shapes.
+        RunError: Too few layers with kernels match, so that it may be chance; a
+            kernel in front of matched ones is missing; several networks of the
             file match; or a weight is NaN or infinite.
     """
     found = network_search.find_network(model, file)
@@ -103,7 +112,15 @@ def _build_report(
 def compute_share(
     view: file_views.FileView, found: layer_matching.LayerMatches
 ) -> float | None:
-    """Returns the matched share of the parameters in kernels, 0..1."""
+    """Computes the matched share of the parameters in a model's kernels.
+
+    Args:
+        view: Layers of the model and of the file.
+        found: Their matches.
+
+    Returns:
+        Value in 0..1; None if the model has no kernels.
+    """
     total = sum(unit.kernel_size for unit in view.units)
     return found.kernel_size / total if total else None
 

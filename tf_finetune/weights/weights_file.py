@@ -34,8 +34,8 @@ def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
     Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
 
     Raises:
-        UsageError: Nothing is there, or something that is no readable weights
-            file; the message says what it is instead.
+        UsageError: `path` does not exist or is no readable weights file; the
+            message says which kind of file it is instead.
         RunError: The file is damaged.
     """
     try:
@@ -75,13 +75,20 @@ def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
 
 
 def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
-    """Reads all weights of a file or of an earlier workdir.
+    """Reads all weights of a file or of an earlier workdir as NumPy arrays.
+
+    Args:
+        path: A .h5, .weights.h5 or .keras file, or a workdir.
+
+    Returns:
+        The layers in the order of the model where it is known; Scale layers of
+        old ResNet files are merged into their batch norms.
 
     Raises:
-        UsageError: Nothing is there, or something that is no readable weights
-            file; the message says what it is instead.
-        RunError: The file is damaged, or refused because it points outside
-            itself.
+        UsageError: `path` does not exist or is no readable weights file; the
+            message says which kind of file it is instead.
+        RunError: The file is damaged or empty, or refused because it points
+            outside itself.
     """
     kind = detect_kind(path)
     if kind == "torch":
@@ -112,12 +119,20 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
 
 
 def read_backbone(workdir: pathlib.Path) -> str | None:
-    """Returns the `--backbone` in the run.flags of an earlier workdir."""
+    """Reads `--backbone` of an earlier workdir; None without it."""
     return read_flags(workdir).get("backbone")
 
 
 def read_flags(workdir: pathlib.Path) -> dict[str, str]:
-    """Returns the flags in the run.flags of an earlier workdir, as text."""
+    """Reads the flags of an earlier workdir from its run.flags.
+
+    Returns:
+        Values as text by the name of the flag, without dashes.
+
+    Raises:
+        UsageError: run.flags is no regular file in the workdir or too large.
+        OSError: run.flags is missing or cannot be read.
+    """
     path = workdir / "run.flags"
     try:
         text = files.read_text(path, limit=_FLAGS_BYTES, within=workdir)

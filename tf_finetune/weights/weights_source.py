@@ -16,11 +16,11 @@ from tf_finetune.weights.torch import torch_files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightsSource:
-    """The file and the part of it that `--weights` names.
+    """Value of `--weights`, split into a path and a part of the file there.
 
     Attributes:
-        path: Of the file or folder.
-        part: Name of a part of it; "" for all of it.
+        path: Path of the file or folder.
+        part: Name of a model or layers in the file; "" for all of it.
     """
 
     path: pathlib.Path
@@ -28,16 +28,20 @@ class WeightsSource:
 
 
 def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
-    """Raises `UsageError` for weights that cannot fit a backbone.
+    """Checks that weights exist and can be those of a backbone.
+
+    Only names, file types and the flags of an earlier run are looked at, no
+    arrays.
 
     Args:
-        spec: Of the backbone.
-        weights: "imagenet", "none", a name the backbone brings along, or a
+        spec: Description of the backbone.
+        weights: "imagenet", "none", a name in `spec.bundled_weights`, or a
             path.
 
     Raises:
-        UsageError: No such name or path, or no readable weights file; the
-            backbone has no ImageNet weights; a workdir of another backbone.
+        UsageError: There is no such name or path, or no readable weights file;
+            the backbone has no ImageNet weights; or a workdir is that of
+            another backbone.
         RunError: The file is damaged.
     """
     if weights == "none" or weights in dict(spec.bundled_weights):
@@ -87,16 +91,22 @@ def choose_graph(backbone: str, weights: str) -> str:
 
 
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
-    """Returns the names, not the paths, that `--weights` accepts."""
+    """Lists the names that `--weights` accepts for a backbone.
+
+    Returns:
+        "imagenet" if such weights are published, "none", and those of
+        `spec.bundled_weights`; paths are accepted, too.
+    """
     published = ("imagenet",) if spec.has_imagenet_weights else ()
     return (*published, "none", *dict(spec.bundled_weights))
 
 
 def check_published(spec: backbone.BackboneSpec) -> None:
-    """Raises `UsageError` unless ImageNet weights can be had.
+    """Checks that ImageNet weights of a backbone can be downloaded or read.
 
-    Either nobody publishes them for Keras, or the package that holds them is
-    not installed.
+    Raises:
+        UsageError: Nobody publishes them for Keras, or the package that holds
+            them is not installed.
     """
     if spec.weights_package is not None:
         packaged_weights.check_installed(spec)
@@ -110,7 +120,18 @@ def check_published(spec: backbone.BackboneSpec) -> None:
 
 
 def check_workdir(spec: backbone.BackboneSpec, workdir: pathlib.Path) -> None:
-    """Raises `UsageError` if an earlier run had another backbone."""
+    """Checks that an earlier run had this backbone.
+
+    Its width ("@0.25") and squeeze-and-excitation blocks ("+se") are not
+    compared.
+
+    Args:
+        spec: Description of the backbone.
+        workdir: Folder of the earlier run.
+
+    Raises:
+        UsageError: Its run.flags names another backbone or none.
+    """
     earlier = weights_file.read_backbone(workdir)
     if earlier is None:
         raise errors.UsageError(
@@ -133,7 +154,11 @@ def _is_name(weights: str) -> bool:
 
 
 def parse_source(weights: str) -> WeightsSource:
-    """Splits "FILE::PART", unless a file of that whole name exists."""
+    """Splits "PATH::PART" into a path and the name of a part of the file.
+
+    A file or folder whose name is the whole value has no part. "~" is
+    expanded; nothing is checked.
+    """
     whole = pathlib.Path(weights).expanduser()
     # From the right: the path itself may contain "::".
     name, sign, part = weights.rpartition("::")

@@ -31,12 +31,12 @@ _REFUSALS_SCHEMA = json_schema.Record(
 
 
 class ExportRefusedError(errors.RunError):
-    """An export whose results differ from the evaluation's.
+    """Error of an export that fails its check or cannot be converted.
 
     Attributes:
         fault: The reason, a whole sentence.
         instead: Formats that may pass where this one does not, best first.
-        more: Further advice, whole sentences.
+        more: Further advice, whole sentences; empty: none.
         largest: The largest difference of a prediction; None: not known.
     """
 
@@ -62,7 +62,7 @@ class ExportRefusedError(errors.RunError):
         super().__init__(" ".join(filter(None, parts)))
 
     def without(self, refused: Set[str]) -> "ExportRefusedError":
-        """Returns a copy whose advice names no format that was refused."""
+        """Returns a copy whose advice leaves out the formats in `refused`."""
         left = [name for name in self.instead if name not in refused]
         return ExportRefusedError(
             self.fault, instead=left, more=self.more, largest=self.largest
@@ -70,11 +70,14 @@ class ExportRefusedError(errors.RunError):
 
 
 def suggest_formats(instead: Sequence[str], refused: Set[str]) -> str:
-    """Suggests up to two other formats in a sentence; empty: none is left.
+    """Writes a sentence that suggests up to two other formats.
 
     Args:
-        instead: Formats, best first.
-        refused: Those that were refused for the run.
+        instead: Formats to suggest, best first.
+        refused: Formats to leave out, because they were refused for this run.
+
+    Returns:
+        The sentence; empty if no format is left.
     """
     left = [name for name in instead if name not in refused][:2]
     if not left:
@@ -88,14 +91,19 @@ def write_refusal(folder: pathlib.Path, name: str, fault: str) -> None:
 
     Args:
         folder: The folder of exports.
-        name: The format's.
-        fault: The reason.
+        name: The format; an earlier entry of it is replaced.
+        fault: The reason, a whole sentence.
     """
     _update_refusals(folder, lambda known: {**known, name: fault})
 
 
 def remove_refusal(folder: pathlib.Path, name: str) -> None:
-    """Removes the record of a format's refusal after it has passed."""
+    """Removes a format's refusal from `parity.json`, if there is one.
+
+    Args:
+        folder: The folder of exports.
+        name: The format, which has passed now.
+    """
     if name in read_refusals(folder):
         _update_refusals(
             folder, lambda known: {k: v for k, v in known.items() if k != name}
@@ -103,12 +111,21 @@ def remove_refusal(folder: pathlib.Path, name: str) -> None:
 
 
 def read_refusals(folder: pathlib.Path) -> Mapping[str, str]:
-    """Reads the reasons of refusals, by the names of the formats."""
+    """Reads refused formats from `parity.json` of a folder of exports.
+
+    Returns:
+        Reason by format; empty if there are none, or the file is missing or
+        damaged.
+    """
     return read_parity_file(folder).get(export_files.REFUSED, {})
 
 
 def describe_report_address() -> str:
-    """Returns a clause that asks for a bug report, with the address."""
+    """Returns a clause that asks for a bug report, for the end of a message.
+
+    It has the address of the issue tracker or home page in the installed
+    package's metadata, if there is one.
+    """
     # From the installed package's metadata: the issue tracker if setup.cfg has
     # one, else the home page, else no address.
     address = ""
@@ -133,7 +150,12 @@ def _update_refusals(folder: pathlib.Path, change: Any) -> None:
 
 
 def read_parity_file(folder: pathlib.Path) -> Mapping[str, Any]:
-    """Reads `parity.json` of a folder; empty if it is missing or damaged."""
+    """Reads `parity.json` of a folder of exports.
+
+    Returns:
+        Figures by file name of the export, and the reasons of refusals under
+        `REFUSED`; empty if the file is missing or damaged.
+    """
     try:
         found = json_schema.read_json(
             folder / export_files.PARITY,

@@ -32,22 +32,22 @@ def check_exact(
     instead: Sequence[str] = (),
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> Mapping[str, Any]:
-    """Checks that predictions are equal in a fresh process.
+    """Compares predictions of a file in a fresh process with the evaluation's.
 
     Args:
-        script: The name of a script in `runtimes/` from `images` to
+        script: Name of a script in `runtimes/` that reads `images` and writes
             `probabilities`.
-        file: Written, not yet published.
-        job: Has the pictures and the expected predictions.
+        file: The written file, not yet published.
+        job: Its `proof` has the pictures and the expected predictions.
         allowed: The largest difference of a prediction, in `job.unit`.
-        instead: Formats to suggest if it is refused, best first.
-        beside: Further inputs of the script.
+        instead: Formats to suggest if the file is refused, best first.
+        beside: Further inputs of the script by name.
 
     Returns:
-        The figures for `parity.json`.
+        The figures for `parity.json`, see `parity_check.check_predictions`.
 
     Raises:
-        Refused: The predictions differ, or the file does not load.
+        ExportRefusedError: Predictions differ by more, or the file cannot run.
     """
     got = predict_in_fresh_process(
         script, file.temporary, job.proof, job, beside=beside, instead=instead
@@ -70,13 +70,24 @@ def predict_in_fresh_process(
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
     instead: Sequence[str] = (),
 ) -> np.ndarray:
-    """Computes predictions in a fresh process, [pictures, …, outputs].
+    """Computes predictions of an exported file in a fresh process.
 
     The pictures are decoded here, by the package's one decoder: the runtime
     of such a format takes pixels.
 
+    Args:
+        script: Name of a script in `runtimes/`.
+        path: The exported file.
+        proof: Has the pictures or table rows.
+        job: Has their input size and decoding.
+        beside: Further inputs of the script by name.
+        instead: Formats to suggest if the file cannot be run, best first.
+
+    Returns:
+        Predictions [pictures, …, outputs].
+
     Raises:
-        Refused: Its runtime cannot load or run the file.
+        ExportRefusedError: The format's runtime cannot load or run the file.
     """
     inputs = {
         **parity_check.load_inputs(proof, job),
@@ -102,22 +113,21 @@ def check_file(
     mean_allowed: float | None = None,
     instead: Sequence[str] = (),
 ) -> Mapping[str, Any]:
-    """Checks a written file in a fresh process.
+    """Checks decisions by a written file, such as classes, in a fresh process.
 
     Args:
-        script: The name of a script in `runtimes/` from `images` to
-            `probabilities`.
-        file: Written, not yet published.
-        job: Its `quantization_reference`, or else its `proof`, has the
+        script: Name of a script in `runtimes/`, as for `check_exact`.
+        file: The written file, not yet published.
+        job: Its `quantization_reference`, or without one its `proof`, has the
             pictures.
-        mean_allowed: As for `check_decisions`.
-        instead: As for `check_decisions`.
+        mean_allowed: The largest mean difference; see `check_decisions`.
+        instead: Formats to suggest if the file is refused, best first.
 
     Returns:
         The figures for `parity.json`.
 
     Raises:
-        Refused: It decides differently too often.
+        ExportRefusedError: Too many decisions differ, or the file cannot run.
     """
     # Agreement is a share of pictures, so more of them are needed than for a
     # largest difference.
@@ -150,23 +160,28 @@ def check_decisions(
     mean_allowed: float | None = None,
     instead: Sequence[str] = (),
 ) -> tuple[Mapping[str, float], Mapping[str, Any]]:
-    """Compares predictions and decisions with those expected.
+    """Compares predictions, and decisions by them, with the evaluation's.
+
+    A decision is that of the task: the likeliest class, labels above their
+    thresholds.
 
     Args:
         name: Of the export, for messages.
-        got: [pictures, …, outputs].
+        got: Predictions of the export, [pictures, …, outputs].
         proof: Has the expected predictions.
-        job: Its task compares; by `job.tolerance` alone where it has one.
-        mean_allowed: The largest mean difference, in `job.unit`, of floating
-            point that is less exact; None: the task's own bounds are enough.
-        instead: Formats to suggest if it is refused, best first.
+        job: Has the task, which makes the comparison; where `job.tolerance` is
+            set, only the loss of those metrics is bounded.
+        mean_allowed: The largest mean difference, in `job.unit`, for a format
+            of reduced float precision; None: only the task's bounds apply.
+        instead: Formats to suggest if the export is refused, best first.
 
     Returns:
-        The required bounds, and the figures: `max_abs_difference` and
+        The bounds by name, and the figures by name: `max_abs_difference` and
         `mean_abs_difference` in `job.unit`, and those of the task.
 
     Raises:
-        Refused: A figure misses its bound, or is not known.
+        ExportRefusedError: A figure misses its bound, or a metric in
+            `job.tolerance` cannot be computed.
     """
     compared = parity_check.compare_predictions(
         proof.predictions, got, unit=job.unit
@@ -205,14 +220,19 @@ def add_tolerance_advice(
     path: pathlib.Path,
     instead: Sequence[str],
 ) -> export_refusal.ExportRefusedError:
-    """Adds to a refusal the `--tolerance` that would allow the file.
+    """Adds to a refusal the value of `--tolerance` that would allow the file.
+
+    Runs the file once more in a fresh process.
 
     Args:
         refused: A refusal because of differences of predictions.
-        script: As for `check_file`.
-        job: As for `check_file`.
+        script: Name of a script in `runtimes/`.
+        job: Has the pictures, as for `check_file`.
         path: The file, which is still there.
-        instead: Formats to use in its place, best first.
+        instead: Formats to suggest, best first.
+
+    Returns:
+        A new error; without such advice where true labels are not known.
     """
     proof = job.quantization_reference or job.proof
     got = predict_in_fresh_process(script, path, proof, job)
@@ -242,11 +262,7 @@ def _apply_tolerance(
     found: quantization_checks.CheckResult,
     losses: Mapping[str, float],
 ) -> quantization_checks.CheckResult:
-    """Replaces the task's bounds of a verdict by the allowed losses.
-
-    Raises:
-        Refused: Not all of them are known.
-    """
+    """Replaces the task's bounds of a check by the allowed losses."""
     for figure in losses:
         if found.loss(figure) is None:
             raise export_refusal.ExportRefusedError(

@@ -30,7 +30,7 @@ def run_script(
     artifact: pathlib.Path,
     inputs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Runs one of the scripts of `runtimes/` and returns its outputs.
+    """Runs a script of `runtimes/` in an isolated process.
 
     The process is isolated (`python -I`): neither this folder, nor that of
     the script, nor PYTHONPATH or the user's own packages are on its path.
@@ -42,11 +42,12 @@ def run_script(
         inputs: Arrays by name. Arrays of bytes have dtype object.
 
     Returns:
-        Arrays by name; arrays of bytes have dtype object.
+        The script's output arrays by name; arrays of bytes have dtype object.
 
     Raises:
-        RunError: The process fails; the end of its stderr is in the message.
-        TypeError: An array of objects holds something else than bytes.
+        RunError: The process fails or runs longer than `TIMEOUT_SECONDS`; the
+            end of its stderr is in the message.
+        TypeError: An array of dtype object holds something else than bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "inputs.npz"
@@ -76,7 +77,10 @@ def run_isolated(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
         arguments: Paths of the script, the export, its inputs and its outputs.
 
     Returns:
-        Its exit status and `stderr`.
+        The ended process with `returncode`, `stdout` and `stderr` in bytes.
+
+    Raises:
+        subprocess.TimeoutExpired: It runs longer than `TIMEOUT_SECONDS`.
     """
     return subprocess.run(
         [sys.executable, "-I", *map(str, arguments)],
@@ -90,7 +94,11 @@ def run_isolated(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
 
 
 def build_environment() -> dict[str, str]:
-    """Returns the environment variables of an isolated process."""
+    """Returns this process's environment variables for an isolated process.
+
+    Variables named PYTHON… are left out; two are added that make TensorFlow
+    quiet and let it take GPU memory only as needed.
+    """
     kept = {
         key: value
         for key, value in os.environ.items()

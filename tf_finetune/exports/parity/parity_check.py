@@ -46,10 +46,10 @@ MIXED_TOLERANCE = 3e-2
 
 
 def choose_tolerance(job: jobs.ExportJob) -> float:
-    """Returns the allowed difference of a prediction, in the job's `unit`.
+    """Returns the largest allowed difference of a prediction, in `job.unit`.
 
-    Args:
-        job: Its `rounding` widens the tolerance, up to 1e-3.
+    More is allowed for a model of table rows, for one in mixed precision, and
+    in proportion to `job.rounding`, up to 1e-3.
     """
     if not float32_model.is_float32(job.model):
         return MIXED_TOLERANCE
@@ -59,14 +59,17 @@ def choose_tolerance(job: jobs.ExportJob) -> float:
 
 
 def compute_units(predictions: np.ndarray) -> np.ndarray:
-    """Computes the scale of differences of each output, [outputs].
+    """Computes the scale of differences of each output.
 
     It is the output's range over the pictures, but at least 1 % of its largest
     value, because float32 rounds large numbers more. Not one scale for all:
     an error of a small target would vanish beside a large one.
 
     Args:
-        predictions: [n, outputs] of any size.
+        predictions: [n, outputs], numbers of any size, n at least 1.
+
+    Returns:
+        Positive float64 [outputs], to divide differences by.
     """
     values = np.asarray(predictions, "float64")
     # A constant output has the range 0; 1e-30 avoids the division by it.
@@ -75,15 +78,15 @@ def compute_units(predictions: np.ndarray) -> np.ndarray:
 
 
 def measure_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
-    """Measures a model's rounding on the pictures of a job's proof.
+    """Measures a model's rounding on the pictures of `job.proof`.
 
     Its probabilities are computed by Keras and by the compiled step of the
     evaluation; the stored predictions of the evaluation are not used, so that
     a wrong model cannot widen its own tolerance.
 
     Returns:
-        The job with the largest difference in `rounding`; one in mixed
-        precision as it is.
+        A copy of the job with the largest difference, in `job.unit`, as
+        `rounding`; the job itself if its model is in mixed precision.
     """
     if not float32_model.is_float32(job.model):
         return job
@@ -106,22 +109,23 @@ def check_predictions(
     allowed: float,
     instead: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Compares an export's predictions with the evaluation's.
+    """Checks an export's predictions against the evaluation's.
 
     Args:
         name: Of the export, for messages.
         answers: By signature or runtime, predictions [pictures, …, outputs];
             at least one.
-        job: Has the expected predictions.
+        job: Its `proof` has the expected predictions.
         allowed: The largest difference of a prediction, in `job.unit`.
-        instead: Formats to suggest if it is refused, best first.
+        instead: Formats to suggest if the export is refused, best first.
 
     Returns:
-        `pictures`, `tolerance`, `rounding` of the job, and by signature
+        Figures for `parity.json`: `pictures` (and `rows`), `tolerance`,
+        `rounding`, `temperature` if calibrated, and for each key of `answers`
         the figures of `compare_predictions`.
 
     Raises:
-        RunError: A prediction differs by more, or there are none.
+        ExportRefusedError: A prediction differs by more, or there are none.
     """
     if not answers:
         raise export_refusal.ExportRefusedError(
@@ -143,27 +147,27 @@ def check_predictions(
 
 
 def describe_calibration(job: jobs.ExportJob) -> dict[str, Any]:
-    """Returns the calibration's entry in `parity.json`; empty without one."""
+    """Returns `parity.json`'s entry "temperature"; empty if not calibrated."""
     return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
 def compare_predictions(
     expected: np.ndarray, got: np.ndarray, *, unit: float | np.ndarray = 1.0
 ) -> dict[str, float]:
-    """Compares predictions with those expected.
+    """Measures how far predictions of an export are from those expected.
 
     Args:
         expected: [pictures, …, outputs].
-        got: The same of the export.
-        unit: Divides differences, one for all or [outputs].
+        got: Predictions of the export, of the same shape.
+        unit: Divides differences: one number for all outputs, or [outputs].
 
     Returns:
-        In `unit` `max_abs_difference` and `mean_abs_difference`; and of
-        probabilities (one unit) `top_1_agreement`, the share of pictures (or
-        pixels) with the same likeliest class.
+        `max_abs_difference` and `mean_abs_difference` in `unit`; and, if `unit`
+        is one number (probabilities), `top_1_agreement`, the share of pictures
+        or pixels with the same likeliest class.
 
     Raises:
-        RunError: The shapes differ, or a number is NaN or infinite.
+        ExportRefusedError: Shapes differ, or `got` has NaN or infinity.
     """
     # float64: the difference itself must not be rounded.
     expected = np.asarray(expected, dtype="float64")
@@ -186,7 +190,7 @@ def compare_predictions(
 
 
 def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
-    """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
+    """Decodes file contents to RGB 0..255, float32 [n, size, size, 3]."""
     pictures = [
         decoding.load_bytes(
             each,
@@ -202,7 +206,12 @@ def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
 def load_inputs(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> dict[str, np.ndarray]:
-    """Returns the values of a job's inputs by name; pictures are decoded."""
+    """Loads the inputs of a model as arrays by name, pictures decoded.
+
+    Returns:
+        For single pictures `images`, float32 [n, size, size, 3]; for rows an
+        array [rows, …] for each of `job.inputs`, of float32 or strings.
+    """
     if not proof.rows:
         return {"images": _decode_files(proof.paths, job)}
     found = input_rows.stack_rows(job.inputs, proof.rows)
@@ -219,7 +228,12 @@ def load_inputs(
 def load_batch(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> np.ndarray | dict[str, np.ndarray]:
-    """Returns the input of a job's model: pictures, or all inputs by name."""
+    """Loads the input of a job's model, to be given to it as one batch.
+
+    Returns:
+        float32 [n, size, size, 3] for single pictures; for table rows the
+        arrays of `load_inputs`.
+    """
     found = load_inputs(proof, job)
     return found if proof.rows else found["images"]
 
@@ -227,7 +241,12 @@ def load_batch(
 def load_requests(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> dict[str, np.ndarray]:
-    """Returns the fields of a request for the pictures or rows of a proof."""
+    """Loads the fields of a served request as arrays by name.
+
+    Returns:
+        `image_bytes` of single pictures, object [n] of file contents; for table
+        rows an array [rows, …] for each field.
+    """
     if proof.rows:
         return input_rows.stack_requests(job.inputs, proof.rows)
     contents = [pathlib.Path(path).read_bytes() for path in proof.paths]
@@ -240,14 +259,18 @@ def _decode_files(paths: Sequence[str], job: jobs.ExportJob) -> np.ndarray:
 
 
 def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
-    """Writes the figures of the export `path` to `parity.json` beside it."""
+    """Writes figures to `parity.json` in the folder of an export.
+
+    The file name of `path`, the export, is the key; an earlier entry of that
+    name is replaced.
+    """
     known = export_refusal.read_parity_file(path.parent)
     place = path.parent / export_files.PARITY
     files.write_json(place, {**known, path.name: dict(figures)})
 
 
 def read_figures(path: pathlib.Path) -> Mapping[str, Any]:
-    """Reads the figures that `write_figures` wrote for the export `path`."""
+    """Reads the figures of the export `path`; empty if there are none."""
     return export_refusal.read_parity_file(path.parent).get(path.name, {})
 
 

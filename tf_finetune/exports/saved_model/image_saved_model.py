@@ -36,7 +36,7 @@ _TEMPORARY_NAMES = (
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the next version directory and checks it; returns the directory.
+    """Writes the next version of a SavedModel for TensorFlow Serving, checked.
 
     Signatures, each for a batch:
         serving_default: `image_bytes`, string [batch], encoded pictures →
@@ -44,7 +44,8 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             `assets/labels.txt`, `top_k_classes`, `top_k_probabilities`, and
             `error`, string [batch]: empty, or why the picture cannot be read;
             its other outputs are 0 or empty then. If requested also
-            `ood_score`, float32 [batch], higher the further away.
+            `ood_score`, float32 [batch], higher for pictures less like the
+            training data.
         serve_array: `images`, float32 [batch, size, size, 3], RGB 0..255 → the
             same without `error` and composed texts; TensorFlow's converter
             makes LiteRT files of this one.
@@ -58,14 +59,20 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     there is the one that fits it, or none. A task whose predictions are
     pictures has further signatures that take `image_bytes`.
 
-    A model of rows takes `image_bytes` [batch, pictures] (`images` [batch,
-    pictures, size, size, 3]) and beside them a field for each further input:
+    A model of table rows takes `image_bytes` [batch, pictures] (`images`
+    [batch, pictures, size, size, 3]) and a field for each further input:
     `numbers`, float32 [batch, numbers], NaN where one is missing; `words`,
     string [batch, words]. `assets/columns.json` lists the columns in order;
     `error` tells which picture is bad. It has no signature `embed`.
 
+    Args:
+        job: Its `destination` is the folder of versions.
+
+    Returns:
+        Path of the new version's folder, whose name is its number.
+
     Raises:
-        RunError: It computes something else; nothing is left of it.
+        RunError: The SavedModel computes something else; it is removed.
         UsageError: The destination cannot be written.
     """
     inputs = parity_check.load_requests(job.proof, job)

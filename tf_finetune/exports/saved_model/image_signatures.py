@@ -46,10 +46,10 @@ class TrackableModel(tf.__internal__.tracking.AutoTrackable):
     save its property `variables`.
 
     Attributes:
-        variables: Those of the weights. Not of `model.variables`, which
+        variables: The weights, as `tf.Variable`. Not `model.variables`, which
             includes the random states of dropout.
-        trainable_variables: Those that training may change.
-        non_trainable_variables: The others.
+        trainable_variables: The weights that training may change.
+        non_trainable_variables: The other weights, such as statistics.
         tables: Lookup tables of words.
         assets: Files in `assets/`.
     """
@@ -77,11 +77,7 @@ class TrackableModel(tf.__internal__.tracking.AutoTrackable):
 
 
 class _SignatureBodies:
-    """The functions behind the signatures.
-
-    They share three graphs (network, decoding, reading of sizes), because
-    tracing each of them again would be slow.
-    """
+    """The functions of the signatures; they share graphs traced once."""
 
     def __init__(
         self, network: networks.ServingNetwork, job: jobs.ExportJob
@@ -172,9 +168,13 @@ class _SignatureBodies:
 
 
 class ImageServable(TrackableModel):
-    """Root object of the SavedModel: weights, class names, functions.
+    """Root object of a SavedModel: weights, assets and a function by signature.
 
-    For inference only; training-time behavior of layers is off.
+    The functions compute inference: training-time behavior of layers is off.
+
+    Args:
+        job: The export, whose model is copied.
+        assets: Files to be copied into `assets/`.
 
     Attributes:
         functions: Concrete functions by the name of their signature.
@@ -196,7 +196,7 @@ class ImageServable(TrackableModel):
 
 
 def set_methods(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
-    """Sets the method names of signatures and makes the bytes reproducible.
+    """Sets method names in a SavedModel and makes its bytes reproducible.
 
     `tf.saved_model.save` sets the method of every signature to "predict", with
     which TensorFlow Serving does not classify. Maps are written in the order
@@ -205,8 +205,8 @@ def set_methods(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
     does not need it.
 
     Args:
-        folder: The SavedModel.
-        methods: By signature, the name of its method.
+        folder: The SavedModel, changed in place.
+        methods: Method name by signature; signatures that it lacks are skipped.
     """
     path = folder / _MODEL
     proto = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -220,10 +220,13 @@ def set_methods(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
 
 
 def read_methods(folder: pathlib.Path) -> dict[str, str]:
-    """Reads the method name of each signature.
+    """Reads the method name of each signature of a SavedModel.
 
     Args:
         folder: The SavedModel.
+
+    Returns:
+        Method name by signature, without TensorFlow's own signatures.
     """
     contents = (folder / _MODEL).read_bytes()
     proto = saved_model_pb2.SavedModel.FromString(contents)

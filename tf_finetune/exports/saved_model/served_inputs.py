@@ -24,24 +24,24 @@ _MISSING = {tf.string: b"", tf.float32: np.nan}
 
 @dataclasses.dataclass(frozen=True)
 class ServedInputs:
-    """The inputs of a job's model, in graphs.
+    """Graph functions from the fields of a request to the inputs of a model.
 
     Attributes:
-        job: The export.
+        job: The export whose model gets the inputs.
     """
 
     job: jobs.ExportJob
 
     @property
     def specs(self) -> dict[str, tf.TensorSpec]:
-        """Fields of a request with encoded pictures."""
+        """Tensor specs of a request with encoded pictures, by field."""
         if not self.job.inputs:
             return {BYTES: tf.TensorSpec([None], tf.string, name=BYTES)}
         return {e.field: e.spec(self.job.image_size) for e in self.job.inputs}
 
     @property
     def array_specs(self) -> dict[str, tf.TensorSpec]:
-        """Fields of a request whose pictures are decoded already."""
+        """Tensor specs of a request with decoded pictures, by field."""
         encoded, *rest = self.specs.values()
         size = self.job.image_size
         shape = [*encoded.shape, size, size, 3]
@@ -51,8 +51,12 @@ class ServedInputs:
     def decode(self, given: Tensors) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Decodes the pictures of a request.
 
+        Args:
+            given: Tensors by the fields of `specs`.
+
         Returns:
-            The fields of `array_specs`, and errors [batch].
+            Tensors by the fields of `array_specs`, and errors, string [batch]:
+            empty, or why a picture cannot be read.
         """
         contents, job = given[BYTES], self.job
         found = batch_decoding.decode_batch(
@@ -71,7 +75,11 @@ class ServedInputs:
         return {IMAGES: images, **rest}, faults
 
     def feed(self, given: Tensors) -> tf.Tensor | dict[str, tf.Tensor]:
-        """Makes the input of the model from the fields of `array_specs`."""
+        """Makes the input of the model from the fields of `array_specs`.
+
+        Returns:
+            The images for a model of single pictures; else tensors by input.
+        """
         if not self.job.inputs:
             return given[IMAGES]
         _, *rest = self.job.inputs
@@ -81,7 +89,12 @@ class ServedInputs:
         }
 
     def parse_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parses Examples; a missing feature is NaN or an empty string."""
+        """Parses serialized Examples to tensors by the fields of `specs`.
+
+        Args:
+            serialized: String [batch] of `tf.train.Example` messages; a missing
+                feature becomes NaN or an empty string.
+        """
         features = {
             name: tf.io.FixedLenFeature(
                 spec.shape[1:],
@@ -112,7 +125,7 @@ def encode_example(row: Mapping[str, np.ndarray]) -> bytes:
     """Serializes a row as a `tf.train.Example`.
 
     Args:
-        row: By feature, numbers or objects of bytes, [values] each.
+        row: By feature, [values]: numbers, or bytes with dtype object.
     """
     return tf.train.Example(
         features=tf.train.Features(
@@ -124,10 +137,14 @@ def encode_example(row: Mapping[str, np.ndarray]) -> bytes:
 
 
 def encode_examples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Serializes rows as `tf.train.Example` messages, [rows].
+    """Serializes rows as `tf.train.Example` messages.
 
     Args:
-        inputs: By feature, [rows] or [rows, values].
+        inputs: By feature, [rows] or [rows, values]: numbers, or bytes with
+            dtype object.
+
+    Returns:
+        Object [rows] of bytes.
     """
     count = len(next(iter(inputs.values())))
     return fresh_process.make_string_array(

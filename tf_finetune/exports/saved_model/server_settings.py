@@ -39,11 +39,11 @@ _LENGTH_DELIMITED = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchTiming:
-    """Time that a batch takes.
+    """Time that the computation of a batch takes.
 
     Attributes:
-        batch_size: Rows: pictures, or whole rows of a table.
-        seconds: For all of them.
+        batch_size: Pictures, or rows of a table, in the batch.
+        seconds: Time for the whole batch.
     """
 
     batch_size: int
@@ -65,14 +65,15 @@ def time_batches(
     """Times batches of 1, 2, 4 … 32 rows.
 
     Args:
-        answer: Calls the model with rows and waits for its outputs.
-        rows: Real ones, used in turn.
+        answer: Computes the outputs of a list of rows and waits for them.
+        rows: Real inputs, used in turn; at least one.
         budget_seconds: No larger batch is begun after this time, and none is
             begun that would likely exceed it.
-        clock: Seconds.
+        clock: Returns the time in seconds.
 
     Returns:
-        At least the first one, the quickest of up to three calls each.
+        One timing for each batch size, the smallest first and always there;
+        each is the quickest of up to three calls.
     """
     start = clock()
     found: list[BatchTiming] = []
@@ -96,7 +97,11 @@ def time_batches(
 
 
 def choose_batch(measured: Sequence[BatchTiming]) -> BatchTiming:
-    """Returns the smallest batch within 5 % of the highest rate."""
+    """Returns the smallest batch whose rate is within 5 % of the highest.
+
+    Args:
+        measured: Timings, the smallest batch first; at least one.
+    """
     highest = max(each.rate for each in measured)
     return next(
         each for each in measured if each.rate >= _SUFFICIENT_RATE * highest
@@ -106,12 +111,12 @@ def choose_batch(measured: Sequence[BatchTiming]) -> BatchTiming:
 def render_batching_parameters(
     measured: Sequence[BatchTiming], *, cores: int, kind: str
 ) -> str:
-    """Renders `batching_parameters.txt`.
+    """Renders the contents of TensorFlow Serving's `batching_parameters.txt`.
 
     Args:
         measured: The result of `time_batches`.
         cores: The number of CPU cores.
-        kind: The name of rows in a comment: "encoded pictures".
+        kind: The name of rows in a comment, such as "encoded pictures".
     """
     best = choose_batch(measured)
     wait = measured[0].seconds / 2
@@ -136,7 +141,7 @@ def render_batching_parameters(
 
 
 def render_model_config(name: str) -> str:
-    """Renders `model.config`.
+    """Renders the contents of TensorFlow Serving's `model.config`.
 
     Args:
         name: The model's name on the server; letters, digits, - and _.
@@ -155,7 +160,13 @@ def render_model_config(name: str) -> str:
 
 
 def write_settings(folder: pathlib.Path, name: str, parameters: str) -> None:
-    """Writes both files into the folder of versions, atomically."""
+    """Writes `model.config` and `batching_parameters.txt`, atomically.
+
+    Args:
+        folder: The folder of versions; existing files are replaced.
+        name: The model's name on the server.
+        parameters: Contents of `batching_parameters.txt`.
+    """
     files.write_text(
         folder / export_files.MODEL_CONFIG, render_model_config(name)
     )
@@ -170,18 +181,18 @@ def write_requests(
     signature: str,
     largest_batch: int,
 ) -> int:
-    """Writes warm-up requests of 1, 2, 4, 8 … rows.
+    """Writes warm-up requests of 1, 2, 4, 8 … rows into a SavedModel.
 
     TensorFlow Serving runs them while it loads a version: the first request of
     each batch size takes many times as long as later ones.
 
     Args:
-        version: The folder of the SavedModel.
+        version: The folder of the SavedModel; gets `assets.extra/`.
         inputs: Real inputs, [rows, …] by name, used in turn.
         model: The model's name on the server.
         signature: The name of the signature that takes the inputs.
-        largest_batch: Rows of the largest request; where requests would
-            come to more than 16 MB in all, the larger ones are left out.
+        largest_batch: Limit of a request's rows; where all requests together
+            would exceed 16 MB, the larger ones are left out.
 
     Returns:
         The number of requests, at least one.
@@ -216,9 +227,12 @@ def encode_request(
         ModelSpec        1 name         3 signature_name
 
     Args:
-        inputs: Of one batch, [rows, …] by name; objects are bytes.
+        inputs: Inputs of one batch, [rows, …] by name; bytes have dtype object.
         model: The model's name on the server.
         signature: The name of the signature that takes the inputs.
+
+    Returns:
+        The serialized message.
 
     Source: github.com/tensorflow/serving, tensorflow_serving/apis/
     {prediction_log,predict,model}.proto; "SavedModel Warmup" in its g3doc.

@@ -15,13 +15,13 @@ from tf_finetune.tasks import catalog as tasks
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServingNetwork:
-    """Graph of a model for inference, with its features and logits.
+    """Functional model for inference that also returns features and logits.
 
     Attributes:
-        model: Images, or several inputs by name → a list of the tensors in
-            `outputs`.
-        outputs: Names of its outputs: "predictions", and if the graph has
-            them "features" and "logits".
+        model: Takes images, or inputs by name, and returns a list of the
+            tensors in `outputs`.
+        outputs: Names of its outputs in order: "predictions", "features" if
+            the graph has pooled ones, and "logits" if the export needs them.
         folded: The number of batch norm layers that are folded.
     """
 
@@ -31,13 +31,16 @@ class ServingNetwork:
 
 
 def find_features(model: keras.Model) -> keras.KerasTensor | None:
-    """Finds the pooled features in a model's graph; None without any.
+    """Finds the pooled features in a model's graph.
 
     Args:
-        model: A graph as this package builds it, where the layer is named
-            "features", or another one with global average pooling from whose
-            output no feature map is computed. That excludes the pooling of
-            squeeze-and-excitation blocks and of decoders.
+        model: A functional model with a global average pooling named
+            "features", or with another one from whose output no feature map is
+            computed. That excludes the pooling of squeeze-and-excitation blocks
+            and of decoders.
+
+    Returns:
+        Its output [batch, width]; None if there is no such layer.
     """
     pooling = [
         each
@@ -66,10 +69,16 @@ def _feeds_feature_map(layer: keras.layers.Layer, model: keras.Model) -> bool:
 
 
 def optimize_network(job: jobs.ExportJob) -> ServingNetwork:
-    """Copies the job's model in float32 and folds its batch norms.
+    """Copies a job's model in float32 and folds its batch norms.
 
-    Only where the predictions for the job's pictures stay within the
-    tolerance; otherwise none is folded.
+    They stay unfolded if folding moves a prediction for the pictures of
+    `job.proof` by more than the parity check allows.
+
+    Args:
+        job: The export; its model is not changed.
+
+    Returns:
+        The network with named outputs.
     """
     found = _fold_rows_model(job) if job.inputs else _fold_model(job)
     largest = _measure_difference(found.model, job)

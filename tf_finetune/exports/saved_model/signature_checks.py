@@ -40,20 +40,21 @@ def check_signatures(
     *,
     variables: int,
 ) -> dict[str, Any]:
-    """Runs every signature on the job's pictures in a separate process.
+    """Runs every signature in a fresh process and checks its outputs.
 
     Args:
         folder: The SavedModel.
         title: Its name in messages.
         inputs: Fields of the default signature, [rows, …] by name.
-        job: Has the expected predictions.
-        variables: How many variables its functions read.
+        job: Its `proof` has the expected predictions of these rows.
+        variables: The number of variables that its functions read.
 
     Returns:
         The figures for `parity.json`.
 
     Raises:
-        RunError: It computes something else.
+        RunError: A signature cannot be run, or an output differs from the
+            evaluation's or does not follow from the predictions.
     """
     answers = _call_with_proof(folder, title, inputs, job, variables=variables)
     task = tasks.TASKS.get(job.task)
@@ -130,7 +131,7 @@ def call_signatures(
     variables: int,
     batch_size: int,
 ) -> dict[str, np.ndarray]:
-    """Calls every signature in a separate process.
+    """Calls every signature of a SavedModel in a fresh process.
 
     Args:
         folder: The SavedModel.
@@ -138,14 +139,14 @@ def call_signatures(
         inputs: By signature, arrays by name, of readable pictures. Signatures
             that the SavedModel lacks are left out.
         variables: The number of variables that it must track.
-        batch_size: Rows at once.
+        batch_size: Rows of one call.
 
     Returns:
-        Arrays by SIGNATURE/OUTPUT.
+        Output arrays by "SIGNATURE/OUTPUT".
 
     Raises:
-        RunError: It reports an error for an input, cannot be called, or does
-            not track all variables.
+        RunError: A signature reports an error for an input or cannot be called,
+            or not all variables are tracked.
     """
     known = image_signatures.read_methods(folder)
     given = {
@@ -198,11 +199,7 @@ def _require_class_names(
 def _require_consistent(
     name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
 ) -> None:
-    """Raises `RunError` unless other outputs follow from the predictions.
-
-    These are the task's outputs beside them: labels that reach thresholds, the
-    likeliest classes.
-    """
+    """Raises `RunError` unless other outputs follow from the predictions."""
     task = tasks.TASKS.get(job.task).with_decision(job.decision).network
     for signature in _REQUIRED_SIGNATURES:
         predictions = answers.get(f"{signature}/{task.parity_outputs[0]}")

@@ -28,7 +28,7 @@ _BLOCK = 1 << 18
 
 
 class Connection(uvicorn_parts.StrictParser):
-    """One connection, with one request after the other.
+    """Connection of a client that sends one request after the other.
 
     Answers leave in the order of their requests, each once: after malformed
     bytes the requests before them are answered, then an error, and then the
@@ -45,10 +45,11 @@ class Connection(uvicorn_parts.StrictParser):
         """Prepares for a client.
 
         Args:
-            *arguments: Of uvicorn.
-            bounds: On a client's use of the server.
-            places: The connections that count; shared by all of a server.
-            **keywords: Of uvicorn.
+            *arguments: Positional arguments of uvicorn's protocol.
+            bounds: Limits of a client's use of the server.
+            places: The open connections that count against the largest number;
+                one set for all connections of a server.
+            **keywords: Keyword arguments of uvicorn's protocol.
         """
         super().__init__(*arguments, **keywords)
         self._application, self.app = self.app, self._answer
@@ -64,7 +65,7 @@ class Connection(uvicorn_parts.StrictParser):
         self.closing = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Takes a place, or refuses the client."""
+        """Counts the connection, or refuses it with 503 if it is too many."""
         self._socket = transport
         super().connection_made(uvicorn_parts.Transport(transport, self))
         if len(self._places) < self._bounds.max_connections:
@@ -78,7 +79,7 @@ class Connection(uvicorn_parts.StrictParser):
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the waits for reading and writing on this connection."""
+        """Stops the timers and tells the running request of the end."""
         self._lost = True
         self._stop_timer()
         self._unset_keepalive_if_required()
@@ -89,7 +90,7 @@ class Connection(uvicorn_parts.StrictParser):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parses bytes, unless the connection is ending."""
+        """Parses bytes and begins requests; discards bytes if it is ending."""
         if self.closing or self._refusal:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:
@@ -103,7 +104,11 @@ class Connection(uvicorn_parts.StrictParser):
             self._refuse_in_turn(error)
 
     def eof_received(self) -> bool:
-        """Answers the complete requests; the client only reads from now on."""
+        """Handles a client that sends no more but still reads answers.
+
+        Returns:
+            Whether to keep the connection open for answers.
+        """
         self._ended = True
         if self.closing:
             return False
@@ -144,11 +149,11 @@ class Connection(uvicorn_parts.StrictParser):
         self._allow(self._bounds.timeout_seconds, self._socket.abort)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Ends a connection that has waited too long for a request."""
+        """Aborts a connection that has waited too long for the next request."""
         self._socket.abort()
 
     def on_headers_complete(self) -> None:
-        """Notes the request whose turn it is, if it is the only one."""
+        """Begins the request whose head is complete, if none is running."""
         super().on_headers_complete()
         if self._running is None:
             self._begin(self.cycle)
@@ -183,7 +188,7 @@ class Connection(uvicorn_parts.StrictParser):
                     self._places.discard(self)
 
     def on_response_complete(self) -> None:
-        """Turns to the next request, or to the end of the connection."""
+        """Begins the next request, or ends the connection if none can come."""
         self._running = None
         self.transport.flush()
         if not self.closing:

@@ -23,8 +23,11 @@ _MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
 def parse_body(body: bytes) -> dict[str, Any]:
     """Parses a request's body as a JSON object.
 
+    Returns:
+        The object's values by key.
+
     Raises:
-        RequestError: It is not JSON, nested too deeply, or not an object.
+        RequestError: 400, it is not JSON, nested too deeply, or no object.
     """
     try:
         document = json.loads(body)
@@ -46,7 +49,17 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def read_signature_name(document: Mapping[str, Any]) -> str:
-    """Returns the name of the requested signature, or of the default one."""
+    """Reads the name of the requested signature from a request.
+
+    Args:
+        document: The request; its key "signature_name" may be missing.
+
+    Returns:
+        The name; "serving_default" if it is missing or empty.
+
+    Raises:
+        RequestError: 400, it is not a string.
+    """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise failures.RequestError(
@@ -62,17 +75,20 @@ def to_arrays(
     inputs: Sequence[tensor_info.TensorInfo],
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> tuple[dict[str, np.ndarray], Format]:
-    """Converts a predict request to arrays by name; returns its format, too.
+    """Converts the values of a predict request to arrays.
 
     Args:
         document: With "instances", a list of examples (row format), or
             "inputs", a value or an object of values (column format).
         inputs: The inputs of the signature.
-        check_rows: Raises `RequestError` for too many examples; called before
-            any of them is converted.
+        check_rows: Gets the number of examples and raises `RequestError` for
+            too many; called before any of them is converted.
+
+    Returns:
+        Arrays by name, of the signature's types, and the request's format.
 
     Raises:
-        RequestError: A value does not match the signature.
+        RequestError: 400, a value does not match the signature.
     """
     if ("instances" in document) == ("inputs" in document):
         raise failures.RequestError(
@@ -98,7 +114,12 @@ def to_arrays(
 
 
 def find_first_value(document: Mapping[str, Any]) -> Any:
-    """Returns the first value of a predict request, inside of all lists."""
+    """Finds the first value of a predict request inside its lists and objects.
+
+    Returns:
+        A JSON value, or `{"b64": …}`; None without instances or inputs; a list
+        or object if that is empty.
+    """
     value = document.get("instances", document.get("inputs"))
     while (
         isinstance(value, (list, dict))

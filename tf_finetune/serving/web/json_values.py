@@ -35,8 +35,13 @@ _SPACES = dict.fromkeys(map(ord, string.whitespace))
 def decode_string(value: Any, name: str) -> bytes:
     """Decodes a JSON string or `{"b64": …}` to bytes.
 
+    Args:
+        value: The JSON value; a plain string is encoded as UTF-8.
+        name: Name of the input, for messages.
+
     Raises:
-        RequestError: It is neither, or cannot be decoded.
+        RequestError: 400, it is neither or cannot be decoded, or it is a
+            picture in base64 as a plain string.
     """
     if is_base64(value):
         return _decode_base64(value)
@@ -72,7 +77,10 @@ def is_base64(value: Any) -> bool:
 
 
 def shorten_value(value: Any) -> str:
-    """Shortens a value for a message."""
+    """Describes a JSON value in a few words for a message.
+
+    Lists and objects are counted, other long values are cut.
+    """
     # Lists and objects are only counted: they may be large and deep.
     if isinstance(value, list) and value:
         return f"a list of {len(value)}"
@@ -122,11 +130,16 @@ def serialize_examples(
     Args:
         document: With "examples", a list of objects of features, and perhaps
             "context", features common to all.
-        check_rows: Raises `RequestError` for too many examples; called before
-            any of them is parsed.
+        check_rows: Gets the number of examples and raises `RequestError` for
+            too many; called before any of them is parsed.
+
+    Returns:
+        A serialized `tf.train.Example` for each; its own features replace those
+        of the context.
 
     Raises:
-        RequestError: A feature is not a value or a list of values of one type.
+        RequestError: 400, there are no examples, or a feature is not a value or
+            a list of values of one type.
     """
     rows = document.get("examples")
     if not isinstance(rows, list) or not rows:

@@ -27,7 +27,7 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class BoundedRequest:
-    """Reads a request whole, in time and within its size, or refuses it.
+    """ASGI middleware that reads a whole request within limits or refuses it.
 
     The application behind it gets the body in one piece. A refusal is the last
     answer of its connection, since the rest of the body may not have come in.
@@ -44,10 +44,11 @@ class BoundedRequest:
         """Wraps an application.
 
         Args:
-            app: Behind it; its `state.pool` unpacks bodies.
-            limits: Of a body's size.
+            app: The ASGI application that gets the request; its `state.pool`
+                decompresses bodies.
+            limits: Largest size of a body.
             budget: Bytes of bodies that may be held at the same time.
-            hosts: The server's names, see `list_expected_hosts`.
+            hosts: The server's host names, see `list_expected_hosts`.
         """
         self._app = app
         self._max_bytes = limits.max_request_bytes
@@ -113,7 +114,8 @@ def list_expected_hosts(asked: str, bound: str) -> frozenset[str] | None:
         bound: The IP address that the server is bound to.
 
     Returns:
-        Names in lower case; None, any name, if other machines have access.
+        Names in lower case; None, which allows any name, if `bound` is not a
+        loopback address, so that other machines have access.
     """
     # The part behind % is the zone of an IPv6 address (RFC 4007).
     if not ipaddress.ip_address(bound.partition("%")[0]).is_loopback:
@@ -126,18 +128,21 @@ def check_origin(
     hosts: frozenset[str] | None,
     version: str,
 ) -> None:
-    """Raises `RequestError` 403 for a request from a page of another origin.
+    """Checks that a request comes from no web page of another origin.
 
     A browser sends requests for any page that it shows, also to this machine.
     It names the page in Origin. If a page's own host name was made to resolve
     to this machine (DNS rebinding), Host has that name.
     Programs send no Origin, and pass; browsers always send one with a POST.
-    Several Hosts, none, or one that cannot be a host's name, are a 400.
 
     Args:
         headers: The request's header fields.
         hosts: The result of `list_expected_hosts`.
         version: The HTTP version; before HTTP/1.1, Host may be missing.
+
+    Raises:
+        RequestError: 403, Host or Origin is another one; 400, Host is missing,
+            given twice or malformed.
     """
     named = headers.getlist("Host")
     if len(named) > 1:

@@ -33,14 +33,14 @@ _FORM_HINT = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClientLimits:
-    """Bounds on a client's use of the server.
+    """Limits of a client's use of the server.
 
     Attributes:
-        max_request_bytes: Size of a body.
-        max_connections: Open connections, and requests computed for clients
-            that have left.
-        timeout_seconds: For a whole request to come in, for the answer to go
-            out, and for the next request of a connection to begin.
+        max_request_bytes: Largest size of a body, also when decompressed.
+        max_connections: Largest number of open connections, including requests
+            that are still computed for clients that have left.
+        timeout_seconds: Time for a whole request to come in, for the answer to
+            go out, and for the next request of a connection to begin.
     """
 
     max_request_bytes: int
@@ -49,7 +49,11 @@ class ClientLimits:
 
 
 class ByteBudget:
-    """Memory budget of all requests together, bytes."""
+    """Count of the bytes that all requests together may hold in memory.
+
+    Args:
+        total: The limit in bytes.
+    """
 
     def __init__(self, total: int) -> None:
         self._left = total
@@ -57,7 +61,11 @@ class ByteBudget:
 
     @contextlib.contextmanager
     def reserve(self, amount: int) -> Iterator[None]:
-        """Reserves bytes while the context lasts; raises as `take`."""
+        """Reserves bytes while a block lasts.
+
+        Raises:
+            RequestError: 503, all requests together would hold too many.
+        """
         self.take(amount)
         try:
             yield
@@ -65,7 +73,7 @@ class ByteBudget:
             self.give(amount)
 
     def take(self, amount: int) -> None:
-        """Reserves bytes.
+        """Reserves bytes until `give` releases them.
 
         Raises:
             RequestError: 503, all requests together would hold too many.
@@ -78,13 +86,18 @@ class ByteBudget:
             self._left -= amount
 
     def give(self, amount: int) -> None:
-        """Releases bytes."""
+        """Releases reserved bytes."""
         with self._lock:
             self._left += amount
 
 
 class BodyReader:
-    """A request's body; its bytes count against a budget within a block."""
+    """Reader of a request's body; a `with` block holds its bytes in a budget.
+
+    Args:
+        budget: Gets the bytes back at the end of the block.
+        max_bytes: Largest size of the body, also when decompressed.
+    """
 
     def __init__(self, budget: ByteBudget, max_bytes: int) -> None:
         self._budget = budget
@@ -98,13 +111,17 @@ class BodyReader:
         self._budget.give(self._held)
 
     async def read(self, receive: Receive) -> bytes | None:
-        """Returns the body as it was sent; None: the client has left.
+        """Reads the whole body as it was sent.
 
         Args:
-            receive: The next ASGI message of the request.
+            receive: Returns the next ASGI message of the request.
+
+        Returns:
+            The body; None if the client has left.
 
         Raises:
-            RequestError: It is too large, or all requests together are.
+            RequestError: 413, the body is too large; 503, all requests together
+                hold too many bytes.
         """
         blocks, size, more = [], 0, True
         while more:
@@ -121,7 +138,7 @@ class BodyReader:
         return b"".join(blocks)
 
     def unpack(self, packed: bytes, coding: str) -> bytes:
-        """Decompresses a body; see `decompress`."""
+        """Decompresses a body within the limits; see `decompress`."""
         return decompress(packed, coding, self._max_bytes, self._reserve)
 
     def _reserve(self, amount: int) -> None:
@@ -132,14 +149,18 @@ class BodyReader:
 def check_length(
     headers: "datastructures.Headers", max_bytes: int, may_be_empty: bool
 ) -> None:
-    """Raises `RequestError` unless a body of this length may be read.
+    """Checks header fields that state the length of a body.
 
     The parser has refused two lengths, and a length beside chunks.
 
     Args:
         headers: The request's header fields.
         max_bytes: The largest allowed length.
-        may_be_empty: Whether no length means no body.
+        may_be_empty: Whether a request without a length is one without a body.
+
+    Raises:
+        RequestError: 411, the length is missing; 413, it is too large; 501,
+            another Transfer-Encoding than chunked.
     """
     encodings = headers.getlist("Transfer-Encoding")
     if encodings:
@@ -156,10 +177,14 @@ def check_length(
 
 
 def check_media_type(headers: "datastructures.Headers") -> None:
-    """Raises `RequestError` 415 for a body that is not read as JSON.
+    """Checks that the Content-Type is not one that cannot be read as JSON.
 
-    Other media types are accepted: curl sends that of a form with any data. A
-    form with files is refused, and so is a charset other than UTF-8 or ASCII.
+    Other media types than JSON are accepted: curl sends that of a form with
+    any data.
+
+    Raises:
+        RequestError: 415, a form with files (multipart), or a charset other
+            than UTF-8 or ASCII.
     """
     given = headers.get("Content-Type", "")
     if given in ("", "application/json"):
@@ -178,10 +203,13 @@ def check_media_type(headers: "datastructures.Headers") -> None:
 
 
 def read_content_coding(headers: "datastructures.Headers") -> str | None:
-    """Returns the name of the compression; None: there is none.
+    """Reads the compression of a body from its header fields.
+
+    Returns:
+        "gzip", "x-gzip" or "deflate"; None if it is not compressed.
 
     Raises:
-        RequestError: 415, a coding other than gzip or deflate, or several.
+        RequestError: 415, another coding or several.
     """
     given = ",".join(headers.getlist("Content-Encoding"))
     named = [each.strip().lower() for each in given.split(",")]
@@ -200,15 +228,19 @@ def read_content_coding(headers: "datastructures.Headers") -> str | None:
 def decompress(
     packed: bytes, coding: str, max_bytes: int, take: Callable[[int], None]
 ) -> bytes:
-    """Decompresses a body.
+    """Decompresses a body up to a limit.
 
     At most `max_bytes` and one block are ever decompressed.
 
     Args:
         packed: The compressed body.
         coding: The result of `read_content_coding`.
-        max_bytes: The largest allowed size of the body.
-        take: Counts bytes before they are kept; may raise `RequestError`.
+        max_bytes: The largest allowed size of the decompressed body.
+        take: Called with a number of bytes before they are kept; may raise
+            `RequestError`.
+
+    Returns:
+        The decompressed body.
 
     Raises:
         RequestError: 400, it is damaged; 413, it is too large.

@@ -17,7 +17,7 @@ _JSON = "application/json"
 
 
 class HeldResponse(responses.Response):
-    """A response whose resources are released once it has been sent."""
+    """JSON response that releases resources once it has been sent."""
 
     def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
         """Stores a JSON body and the resources that it holds.
@@ -80,8 +80,14 @@ def dump_outputs(
     for bytes that are not UTF-8, unless the output's name ends in `_bytes`:
     then they are `{"b64": …}`.
 
+    Args:
+        outputs: Arrays by name, at least one; strings are bytes with dtype
+            object.
+        layout: "row" writes a list, one element for each row, as "predictions";
+            "column" writes each output in one piece as "outputs".
+
     Raises:
-        RequestError: In row format, outputs differ in their first dimension.
+        RequestError: 400, for "row" outputs differ in their first dimension.
     """
     values = {
         name: _convert_output(name, outputs[name]) for name in sorted(outputs)

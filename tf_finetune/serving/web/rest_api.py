@@ -29,7 +29,7 @@ _LARGE_BYTES = 1 << 20
 
 
 class RestApi:
-    """REST API of one model; it serves no files and no other paths."""
+    """TensorFlow Serving's REST API of one model, below /v1/models/."""
 
     def __init__(self, served: service.Service) -> None:
         self._service = served
@@ -40,12 +40,12 @@ class RestApi:
         self._writing = threading.Lock()
 
     def answer(self, method: str, path: str, body: bytes) -> Response:
-        """Returns the answer to one request; raises nothing.
+        """Computes the response to one request; errors become error responses.
 
         Args:
             method: "GET" or "POST".
             path: The path as sent, without the query.
-            body: Empty for GET.
+            body: The decompressed body; empty for GET.
         """
         try:
             return self._answer(method, path, body)

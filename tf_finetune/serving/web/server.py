@@ -73,8 +73,8 @@ class Server:
 
         Args:
             address: Host and port; port 0: a free one.
-            routes: From paths to answers.
-            limits: Bounds on a client's use of the server.
+            routes: Starlette's routes from paths to responses.
+            limits: Limits of a client's use of the server.
             budget: Bytes of bodies that may be held at the same time.
 
         Raises:
@@ -116,10 +116,10 @@ class Server:
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> None:
-        """Accepts nothing more and waits for the requests under way.
+        """Stops accepting connections and waits for the requests under way.
 
         Args:
-            grace_seconds: How long they may take.
+            grace_seconds: Longest time to wait; later requests are cut.
         """
         self._server.config.timeout_graceful_shutdown = grace_seconds
         self._server.should_exit = True
@@ -151,7 +151,14 @@ class _InThread:
 
 
 def list_routes(served: service.Service) -> list[routing.Route]:
-    """Returns the page, the labels and TensorFlow Serving's REST API."""
+    """Lists the routes of the web page, the labels and the REST API.
+
+    Args:
+        served: The model.
+
+    Returns:
+        Routes of /, /labels and all other paths, in the order of matching.
+    """
     shown = render_page(served.model.name, served.model.columns)
     labels = responses.write_json(served.model.labels)
     return [
@@ -165,7 +172,8 @@ def route_all(answer: _Answer) -> routing.Route:
     """Builds one route for all paths, answered by a function in a thread.
 
     Args:
-        answer: From method, raw path and body to the answer; raises nothing.
+        answer: Gets method, raw path and body and returns a response; must not
+            raise.
     """
     return routing.Route(
         "/{path:path}", _InThread(answer), methods=["GET", "POST"]
@@ -175,7 +183,7 @@ def route_all(answer: _Answer) -> routing.Route:
 def render_page(
     model_name: str, columns: Mapping[str, Sequence[str]] | None = None
 ) -> Response:
-    """Renders the page on which a model is tried, one file that loads no other.
+    """Renders the web page on which a model is tried; it loads no other file.
 
     Its Content-Security-Policy allows only the page's own script and style, by
     their hashes, pictures that the page itself made, and requests to its own
@@ -183,8 +191,8 @@ def render_page(
 
     Args:
         model_name: The model's name in requests.
-        columns: Of a model that takes rows of a table, by input the names of
-            its columns; empty or None: it takes single pictures.
+        columns: For a model of table rows, by input the names of its columns;
+            empty or None: it takes single pictures.
     """
     filled = {
         "MODEL_NAME": html.escape(model_name),

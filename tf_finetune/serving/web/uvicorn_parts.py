@@ -14,7 +14,7 @@ _MAX_PIPELINE = 32
 
 
 class StrictParser(httptools_impl.HttpToolsProtocol):
-    """Parses a connection's requests as RFC 9112 writes them.
+    """Parser of a connection's requests that is as strict as RFC 9112.
 
     llhttp, below httptools, refuses malformed lines and lengths by itself. It
     bounds no sizes, and it takes the host in a target and the body behind an
@@ -22,7 +22,7 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
 
     Attributes:
         in_message: Whether a request has begun and not ended.
-        in_body: Whether its head has ended, and it has not.
+        in_body: Whether a request's head has ended, and its body has not.
     """
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
@@ -34,9 +34,14 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
         self._unparsed = 0  # Bytes in which no part of a request has ended.
 
     def parse(self, data: bytes) -> failures.RequestError | None:
-        """Parses bytes; returns the reason why they are refused, if they are.
+        """Parses received bytes and starts or queues the requests in them.
 
-        Requests before the refused bytes have begun, or wait in `pipeline`.
+        Args:
+            data: The bytes, of any part of one or more requests.
+
+        Returns:
+            The reason why they are refused; None if they are accepted. Requests
+            before the refused bytes have begun, or wait in `pipeline`.
         """
         self._unparsed += len(data)
         try:
@@ -60,14 +65,17 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Adds a part of the request target, up to 16 KiB of head."""
+        """Adds a part of the target; raises 414 beyond 16 KiB of head."""
         self._head_bytes += len(url)
         if self._head_bytes > _MAX_HEAD_BYTES:
             raise _too_long("The first line", 414)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Adds a header field; trailer fields after a body are only counted."""
+        """Adds a header field; raises 431 beyond 16 KiB of head.
+
+        Trailer fields after a body are only counted.
+        """
         self._unparsed = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MAX_HEAD_BYTES:
@@ -76,7 +84,12 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Checks a complete head; uvicorn answers or queues the request."""
+        """Checks a complete head; uvicorn answers or queues the request.
+
+        Raises:
+            RequestError: The target is no path, a body follows an Upgrade, or
+                too many requests wait on this connection.
+        """
         self._unparsed = 0
         if not self.url.startswith(b"/"):
             # Else the host there might be another one than that of Host.
@@ -92,7 +105,7 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
         self.in_body = True
 
     def on_chunk_header(self) -> None:
-        """Notes that the line before a chunk has ended."""
+        """Resets the count of unparsed bytes as a chunk begins."""
         self._unparsed = 0
 
     def on_body(self, body: bytes) -> None:
@@ -130,11 +143,14 @@ class _Connection(Protocol):
 
 
 class Transport:
-    """An asyncio transport that its connection closes in its own way.
+    """Wrapper of an asyncio transport that can hold bytes back.
+
+    It is closed as its connection decides; other attributes are those of the
+    transport.
 
     Attributes:
-        holds: Whether bytes wait for those behind them, as the head of an
-            answer does: both leave together.
+        holds: Whether `write` keeps bytes until the next call without it, as
+            for the head of an answer, which leaves together with the body.
     """
 
     def __init__(
@@ -143,8 +159,8 @@ class Transport:
         """Wraps a transport.
 
         Args:
-            transport: Of asyncio.
-            connection: Decides how it is closed.
+            transport: The transport of asyncio.
+            connection: Has `close`, which closes it, and `closing`.
         """
         self._transport = transport
         self._held = b""
@@ -153,7 +169,10 @@ class Transport:
         self.is_closing = lambda: connection.closing or transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Sends bytes, behind those that have waited for them."""
+        """Sends bytes, after those held back before.
+
+        While `holds` is set it sends nothing and holds the bytes back, too.
+        """
         if self.holds:
             self._held += data
         else:
@@ -161,7 +180,10 @@ class Transport:
             self._held = b""
 
     def flush(self) -> None:
-        """Sends bytes that have waited in vain, as the head of a HEAD does."""
+        """Sends bytes held back and clears `holds`.
+
+        Nothing follows the head of an answer without a body.
+        """
         self.holds = False
         if self._held:
             self.write(b"")

@@ -22,7 +22,13 @@ import keras  # noqa: E402
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Loads the file, which may run no code of its own, and predicts."""
+    """Loads the file with `safe_mode`, predicts, and writes the predictions.
+
+    Args:
+        path: A `.keras` file, or a file of weights.
+        inputs: `.npz` file of the inputs.
+        outputs: `.npz` file to write.
+    """
     with np.load(inputs) as file:
         given = dict(file)
     batch_size = int(given.pop("batch_size"))

@@ -16,7 +16,13 @@ from ai_edge_litert.interpreter import Interpreter
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Runs the file, without any delegate for Flex operations."""
+    """Runs the file without a Flex delegate and writes its predictions.
+
+    Args:
+        path: A `.tflite` file.
+        inputs: `.npz` file of the inputs.
+        outputs: `.npz` file to write.
+    """
     with np.load(inputs) as given:
         images, batch_size = given["images"], int(given["batch_size"])
     interpreter = Interpreter(model_path=path)

@@ -12,7 +12,13 @@ import onnxruntime
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Loads the file and runs it on the CPU."""
+    """Runs the file on the CPU and writes its predictions.
+
+    Args:
+        path: An `.onnx` file.
+        inputs: `.npz` file of the inputs.
+        outputs: `.npz` file to write.
+    """
     with np.load(inputs) as given:
         images, batch_size = given["images"], int(given["batch_size"])
     # The only provider that every build of ONNX Runtime has.

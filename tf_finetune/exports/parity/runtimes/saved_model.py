@@ -24,7 +24,16 @@ import tensorflow as tf  # noqa: E402
 
 
 def main(folder: str, inputs: str, outputs: str) -> None:
-    """Calls every signature for which there are inputs."""
+    """Calls every signature that has inputs and writes their outputs.
+
+    Ends the process with a message if variables are not tracked, or a session
+    computes something else.
+
+    Args:
+        folder: A SavedModel.
+        inputs: `.npz` file of the inputs.
+        outputs: `.npz` file to write.
+    """
     given = _read(inputs)
     batch_size = int(given.pop("batch_size", sys.maxsize))
     expected = given.pop("variables", None)
