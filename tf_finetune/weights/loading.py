@@ -267,11 +267,7 @@ def _check_alpha(
 def _has_same_surgery(
     options: model_options.ModelOptions, weights: str
 ) -> bool:
-    """Returns whether weights come from a run with the same surgery.
-
-    Raises:
-        UsageError: They come from a run with another surgery.
-    """
+    """Returns whether a run of the same surgery gave them; refuses another."""
     path = weights_source.parse_source(weights).path
     if weights in ("none", "imagenet") or not (path / "run.flags").is_file():
         return False
