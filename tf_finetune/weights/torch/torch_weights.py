@@ -62,11 +62,12 @@ def check_graph(
     """Raises `UsageError` for a Keras file that may not fit a "+torch" graph.
 
     Args:
-        spec: Of the backbone that the file is to be loaded into.
+        spec: Of the backbone that the file is to be loaded into; with rules of
+            PyTorch's graph.
         file: Of Keras; without its graph it may be that of Keras' own network.
     """
     own = spec.name.partition("+")[0]
-    if spec.torch_rules and not (file.graph or file.backbone):
+    if not (file.graph or file.backbone):
         raise errors.UsageError(
             f"--weights={file.path} does not say which graph its arrays belong "
             f"to: {own} computes other features with them than "
