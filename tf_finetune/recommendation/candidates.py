@@ -24,12 +24,13 @@ class Candidate:
     """A backbone with pretrained weights.
 
     Attributes:
-        backbone: As `--backbone` takes it.
-        weights: As `--weights` takes it.
-        label: Its name among the candidates.
+        backbone: Name as `--backbone` takes it.
+        weights: Source of its weights as `--weights` takes it.
+        label: Name unique among the candidates: the backbone's, or
+            NAME=WEIGHTS where several have the same.
         image_size: Side of the input, pixels.
-        published: The ImageNet accuracy that is published for the backbone's
-            own weights; None: none is.
+        published: ImageNet accuracy published for the backbone, whichever
+            weights the candidate has; None: no such figure is known.
     """
 
     backbone: str
@@ -40,9 +41,10 @@ class Candidate:
 
     @property
     def prior(self) -> float | None:
-        """The published accuracy where these are the published weights.
+        """Published ImageNet top-1 accuracy in percent; None for a file.
 
-        A file may hold anything for the same network, also random weights.
+        The figure is that of the published weights: a file may hold anything
+        for the same network, also random weights.
         """
         is_published = self.published and self.weights == _IMAGENET
         return self.published.top_1 if is_published else None
@@ -51,7 +53,15 @@ class Candidate:
 def list_candidates(
     config: recommend_config.RecommendConfig,
 ) -> tuple[Candidate, ...]:
-    """Returns the candidates, without loading TensorFlow.
+    """Lists the candidates of a command, without loading TensorFlow.
+
+    Args:
+        config: Options; without `--backbones` every backbone is a candidate
+            whose ImageNet weights are in Keras' cache or an installed package.
+
+    Returns:
+        At least one candidate, in the order given, each pair of backbone and
+        weights once, labels unique.
 
     Raises:
         UsageError: A backbone or its weights are unknown, random, or not at
@@ -66,7 +76,11 @@ def list_candidates(
 
 
 def download_weights(found: Sequence[Candidate]) -> None:
-    """Downloads the ImageNet weights that are not in Keras' cache.
+    """Downloads missing ImageNet weights of candidates into Keras' cache.
+
+    Args:
+        found: Candidates; those with weights in a file or an installed package
+            are skipped.
 
     Raises:
         RunError: A file cannot be downloaded.
@@ -80,7 +94,12 @@ def download_weights(found: Sequence[Candidate]) -> None:
 
 
 def hash_weights(candidate: Candidate) -> str:
-    """Returns the SHA-256 of a candidate's weights, with the part's name."""
+    """Hashes the weights file of a candidate, which must be at hand.
+
+    Returns:
+        Hexadecimal SHA-256 of the file; "HASH::PART" where `--weights` names a
+        part of it.
+    """
     spec, alpha = catalog.find_spec(candidate.backbone)
     if candidate.weights in dict(spec.bundled_weights):
         name = dict(spec.bundled_weights)[candidate.weights]

@@ -28,13 +28,13 @@ _START_SECONDS = 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinalistRuns:
-    """Facts that the runs of all finalists share.
+    """Facts that the fine-tuned runs of all finalists share.
 
     Attributes:
-        config: The command.
-        num_pictures: Of all splits.
-        fingerprint: Of the data.
-        folder: Gets a workdir for each run.
+        config: Options of the command.
+        num_pictures: Number of pictures in all splits.
+        fingerprint: Hash of the data's contents, labels and splits.
+        folder: Folder in which each run gets a workdir.
     """
 
     config: recommend_config.RecommendConfig
@@ -53,13 +53,15 @@ def fine_tune_finalists(
 
     Args:
         ranked: The candidates, the best first.
-        runs: Of the finalists.
-        measuring: Knows the runs that were made before.
-        budget: Without a limit nothing is fine-tuned.
+        runs: Facts that both runs share.
+        measuring: Keeps the figures of each run; a finished run with the same
+            config and data is not repeated.
+        budget: Time left; without a limit nothing is fine-tuned.
 
     Returns:
-        The ranking with the figures of the runs; if both were made, the better
-        one on validation is first.
+        A new ranking with the figures of the runs in `fine_tuned`; if both were
+        made, the better one on validation is first. `ranked` itself where the
+        budget has no limit.
     """
     if not budget.is_limited:
         return ranked

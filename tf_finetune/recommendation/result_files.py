@@ -22,14 +22,19 @@ def build_json(
     fingerprint: str,
     device: str,
 ) -> dict[str, Any]:
-    """Builds the content of recommend.json.
+    """Builds the content of recommend.json, without writing it.
 
     Args:
-        config: The command.
+        config: Options of the command.
         ranked: The candidates, the best first.
-        budget: With the steps that it left out.
-        fingerprint: Of the data.
-        device: That latencies were measured on.
+        budget: Time budget, which lists the steps that it left out.
+        fingerprint: Hash of the data's contents, labels and splits.
+        device: Device that latencies were measured on.
+
+    Returns:
+        A dict with the keys version, data_fingerprint, device,
+        pictures_per_class, ranking (a dict for each candidate, the best first),
+        pick, command, not_tried.
     """
     front = pareto_front.find_front(ranked.rows)
     best = ranked.rows[0]
