@@ -1,4 +1,4 @@
-"""Match of a PyTorch file's arrays with a backbone: complete, or refused.
+"""Match of a PyTorch file's arrays with a backbone's variables, all or none.
 
 Nothing may be left over on either side but the file's classifier: a network
 that fits only in part is another one.
@@ -20,12 +20,12 @@ _IGNORED = ("num_batches_tracked",)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Match:
-    """A file's arrays for every variable of a backbone.
+    """Value from a PyTorch file for every variable of a backbone.
 
     Attributes:
-        values: A variable of the model and its value, in its layout.
-        modules: By layer, its module in the file.
-        top: Names of the arrays of the file's classifier, which are not used.
+        values: Pairs of a variable and its value in Keras' layout, float32.
+        modules: Module in the file by the name of the layer.
+        top: Names of the file's classifier arrays, sorted; they are not used.
     """
 
     values: tuple[tuple[Any, np.ndarray], ...]
@@ -38,11 +38,21 @@ def match_arrays(
 ) -> Match:
     """Matches every variable of a model with an array of a file.
 
+    Args:
+        model: Backbone without its top; it is not changed.
+        family: Rules from the backbone's layers to the file's modules.
+        file: Arrays from `reader.read_state_dict`.
+
+    Returns:
+        The values to assign, converted to Keras' layout.
+
     Raises:
         RunError: An array is missing, left over, of another shape, not finite,
-            or variances are negative or all zero. Nothing has been assigned.
+            or variances are negative or all zero.
     """
     layers = list(layer_arrays.iterate_layers(model))
+    # Keras sorts the layers of parallel branches by depth in the graph, not by
+    # the order in which they were built.
     if family.modules:
         layers = layer_arrays.sort_by_creation(layers)
     arrays = {
@@ -130,6 +140,7 @@ def _match_by_number(
 ) -> dict[str, str]:
     """Matches kernels with kernels and norms with norms, in order."""
     kernels, norms = modules
+    # Counted apart: the convolutions of squeeze-and-excitation have no norm.
     ours = [layer for layer in layers if layer_arrays.has_kernel(layer)]
     others = [layer for layer in layers if not layer_arrays.has_kernel(layer)]
     if (len(ours), len(others)) != (len(kernels), len(norms)):

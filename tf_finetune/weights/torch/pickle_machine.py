@@ -15,11 +15,15 @@ _MAX_NAME = 200
 
 
 class Name(str):
-    """A name that a pickle mentions, such as "torch.FloatStorage"."""
+    """Qualified name in a pickle, such as "torch.FloatStorage"; no import."""
 
 
 class ForeignNameError(Exception):
-    """A pickle mentions a name that is neither a tensor nor a dict."""
+    """Error for a class or function in a pickle that no tensor needs.
+
+    Attributes:
+        name: Its qualified name, such as "posix.system".
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -27,7 +31,12 @@ class ForeignNameError(Exception):
 
 
 class Machine:
-    """The stack and the memo of a pickle that is interpreted."""
+    """Stack machine that interprets the instructions of a pickle.
+
+    Attributes:
+        stack: Values, the result last.
+        memo: Values that the pickle refers to again, by index.
+    """
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -35,10 +44,16 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, name: str, argument: Any) -> None:
-        """Runs one instruction.
+        """Runs one instruction, which changes stack and memo.
+
+        Args:
+            name: Name of the opcode as in `pickletools`, e.g. "BINPUT".
+            argument: Its decoded argument; None if it has none.
 
         Raises:
-            RunError: It is none that PyTorch writes.
+            RunError: The instruction is none that PyTorch writes.
+            ForeignNameError: It mentions a name that no tensor needs.
+            IndexError, KeyError, TypeError, ValueError: The pickle is damaged.
         """
         if name in _VALUES:
             self.stack.append(argument)
@@ -136,6 +151,7 @@ def _call(stack: list[Any]) -> None:
     stack.append(_CALLS[name](*arguments))
 
 
+# Both versions of torch: v2 adds requires_grad and hooks, which end in *_.
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> tensors.TensorView:
@@ -190,6 +206,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_DICT": dict,
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
+    # A list: hashing items of an untrusted file could overflow the stack.
     "EMPTY_SET": list,
     "MARK": lambda: _MARK,
 }
