@@ -30,13 +30,21 @@ _READ = {
 
 
 def check_config(config: train_config.TrainConfig) -> None:
-    """Raises `UsageError` unless a file's classifier can be kept as asked.
+    """Checks the options of a run with `--keep_classifier`.
 
-    Whether the file has one is seen when it is read.
+    Whether the weights file has a classifier is seen when it is read.
+
+    Raises:
+        UsageError: The backbone, its weights or the image size do not allow it,
+            an option of training is given, or the file of `--class_names`
+            cannot be read.
+        DataError: A class name is empty, occurs twice or cannot be written.
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     weights.check_weights(spec, config.model.weights)
     _check_source(config, spec)
+    # ConvNeXt: pooling → LayerNorm → dense (Liu et al. 2022); a dense layer on
+    # the pooled features would compute other logits.
     if spec.name.startswith("convnext"):
         raise errors.UsageError(
             f"--keep_classifier is not possible with {spec.name}, which "

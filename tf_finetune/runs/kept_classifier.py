@@ -30,18 +30,26 @@ def keep_classifier(
     start: float,
     report: Callable[[str], None],
 ) -> finished_run.FinishedRun:
-    """Builds the network of a weights file with its classifier, and saves it.
+    """Saves a run whose model is a weights file with its own classifier.
+
+    Nothing is trained: `--keep_classifier` makes a model that predicts and
+    exports from the file's backbone and last layer.
 
     Args:
-        config: The config asked for.
-        paths: Pictures that exports are checked on; may be empty.
-        place: Where results go.
-        start: Of the run, seconds of `time.monotonic`.
-        report: Called with each text for the user.
+        config: Options of the run, checked by preflight.
+        paths: Picture files whose predictions are recorded, to check exports
+            against; empty: none are.
+        place: Empty workdir that gets the results.
+        start: `time.monotonic()` at the start of the run, seconds.
+        report: Called with each block of text that a person should read.
+
+    Returns:
+        The finished run, whose model takes RGB 0..255.
 
     Raises:
-        UsageError: The file has no classifier that can be kept, or not as
-            many classes as there are names.
+        UsageError: The file has no classifier that can be kept, or not as many
+            classes as there are names.
+        DataError: Pictures are given and none of them can be used.
     """
     names = _list_names(config)
     task = tasks.TASKS.get(config.model.task)
@@ -69,6 +77,7 @@ def keep_classifier(
     with files.replacing(place.model) as temporary:
         keras_archive.save_archive(built.model, temporary, names)
     _record_predictions(found, paths)
+    # Last: a run counts as finished when all of its files are complete.
     facts = {
         "kept": "classifier",
         "seconds": round(time.monotonic() - start, 1),
@@ -93,6 +102,7 @@ def _set_classifier(
 ) -> None:
     """Assigns the weights of a file's classifier to the head's dense layer."""
     layer = head.get_layer("logits")
+    # Names are assigned by position: another number of them is another list.
     there, named = len(classifier.bias), layer.units
     if there != named:
         source = config.model.class_names or "ImageNet"

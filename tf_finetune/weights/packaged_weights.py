@@ -1,4 +1,4 @@
-"""ImageNet weights in installed packages, which are not imported."""
+"""ImageNet weights in installed packages, whose code is not imported."""
 
 import importlib.util
 import pathlib
@@ -8,7 +8,14 @@ from tf_finetune.backbones import backbone
 
 
 def check_installed(spec: backbone.BackboneSpec) -> None:
-    """Raises `UsageError` if the package of a backbone's weights is missing."""
+    """Checks that the package with a backbone's weights is installed.
+
+    Args:
+        spec: Backbone with a `weights_package`.
+
+    Raises:
+        UsageError: The package is missing.
+    """
     if _find_folder(spec) is None:
         raise errors.UsageError(
             f"The ImageNet weights of {spec.name!r} are in the package "
@@ -19,11 +26,17 @@ def check_installed(spec: backbone.BackboneSpec) -> None:
 
 
 def find_file(spec: backbone.BackboneSpec) -> pathlib.Path:
-    """Returns the weights file in the package of a backbone's weights.
+    """Finds a backbone's weights file in its installed package.
+
+    Args:
+        spec: Backbone with a `weights_package`.
+
+    Returns:
+        Path of the file, whose SHA-256 is the published one.
 
     Raises:
         UsageError: The package is not installed.
-        RunError: It lacks the file, or has another one.
+        RunError: The package lacks the file, or the file has another SHA-256.
     """
     check_installed(spec)
     package = spec.weights_package
