@@ -115,6 +115,7 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
                 Block(
                     name=f"block{len(blocks)}",
                     kernel=kernel,
+                    # Only the first block of a stage changes the resolution.
                     stride=stride if repeat == 0 else 1,
                     expansion=expansion,
                     channels=_scale_channels(channels, width),
@@ -126,7 +127,7 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
 def _scale_channels(channels: int, width: float) -> int:
     """Rounds to a multiple of 8 that is no more than 10 % smaller."""
     # Stays on a multiple of 8; rounding down by more than 10 % goes up instead,
-    # as in github.com/tensorflow/tpu, `round_filters`.
+    # as round_filters in github.com/tensorflow/tpu.
     scaled = channels * width
     rounded = int(scaled + _CHANNEL_UNIT / 2) // _CHANNEL_UNIT * _CHANNEL_UNIT
     rounded = max(_CHANNEL_UNIT, rounded)
@@ -194,6 +195,7 @@ def _convolution(
 
 
 def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    # batch_norm_momentum and batch_norm_epsilon of the reference code.
     return keras.layers.BatchNormalization(
         momentum=0.99, epsilon=1e-3, name=f"{name}_bn"
     )(x)

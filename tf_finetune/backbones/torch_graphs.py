@@ -31,9 +31,9 @@ def convert_graph(
         rules: Differences between both graphs of the network.
 
     Returns:
-        A new network with random weights: layers of the same names, without
-        paddings and scalings that only Keras has, and with padding layers
-        ("NAME_torch_pad") in front of some.
+        A new network with layers of the same names, without paddings and
+        scalings that only Keras has, and with padding layers ("NAME_torch_pad")
+        in front of some. Layers that differ get new random weights.
     """
     conversion = _Conversion(model, rules)
     return graph_copy.rebuild_model(

@@ -28,5 +28,6 @@ def find_torch_name(name: str) -> str | None:
             f"--backbone={name}: PyTorch weights can be read for the width 1 "
             f"only, --backbone={spec.name}."
         )
+    # "+torch" goes in front of other additions, as `catalog.find_spec` reads.
     _, *additions = name.split("+")
     return "+".join([spec.name, "torch", *additions])

@@ -90,6 +90,7 @@ def _check_unread(config: train_config.TrainConfig) -> None:
         for name, flag in unused_options.list_given(config).items()
         if name not in _READ
     ]
+    # The same as in training: a given option that nothing reads is an error.
     if unread:
         raise errors.UsageError(
             f"{', '.join(unread)}: --keep_classifier trains nothing and reads "

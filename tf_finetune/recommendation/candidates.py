@@ -46,6 +46,7 @@ class Candidate:
         The figure is that of the published weights: a file may hold anything
         for the same network, also random weights.
         """
+        # "imagenet" are the published weights; everything else is a file.
         is_published = self.published and self.weights == _IMAGENET
         return self.published.top_1 if is_published else None
 
@@ -67,6 +68,8 @@ def list_candidates(
         UsageError: A backbone or its weights are unknown, random, or not at
             hand; the pictures are too small for it; or there is no candidate.
     """
+    # dict.fromkeys drops repeats and keeps the order; NAME and NAME=imagenet
+    # are the same candidate, which shows only after parsing.
     if config.backbones:
         pairs = [_parse(each) for each in dict.fromkeys(config.backbones)]
     else:
@@ -111,6 +114,7 @@ def hash_weights(candidate: Candidate) -> str:
         return files.sha256(path)
     source = weights_source.parse_source(candidate.weights)
     path = source.path
+    # The workdir of an earlier run, with the weights under a fixed name.
     if path.is_dir():
         path = path / "model.weights.h5"
     return files.sha256(path) + (f"::{source.part}" if source.part else "")
@@ -118,6 +122,7 @@ def hash_weights(candidate: Candidate) -> str:
 
 def _parse(text: str) -> tuple[str, str]:
     """Splits NAME=WEIGHTS; NAME alone stands for its ImageNet weights."""
+    # At the first "=": no backbone's name has one, a path may.
     name, _, weights = text.partition("=")
     return name.strip(), weights.strip() or _IMAGENET
 
@@ -176,6 +181,7 @@ def _make_candidate(
             f"{name}=FILE, or {name} alone for its ImageNet weights."
         )
     weights_source.check_weights(spec, weights)
+    # Checked for all candidates before the first is measured.
     is_there = _find_published(spec, alpha, config.image_size)
     if weights == _IMAGENET and not config.download and not is_there:
         path = _locate(spec, alpha, config.image_size)
@@ -207,6 +213,7 @@ def _label(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     )
     labeled = []
     for each in found:
+        # Files of one name in two folders are told apart by the whole path.
         short = pathlib.Path(each.weights).name
         weights = short if shorts[each.backbone, short] == 1 else each.weights
         several = counts[each.backbone] > 1

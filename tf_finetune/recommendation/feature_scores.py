@@ -103,6 +103,7 @@ def compute_scores(
     Returns:
         The scores, with the CPU seconds that they took.
     """
+    # CPU time of all threads: waiting for other programs does not count.
     start = time.process_time()
     with head_problem.limit_threads(features):
         logme = log_evidence.compute_log_evidence(features, labels)
@@ -133,6 +134,7 @@ def find_limit(width: int, classes: int, last: int) -> int:
     Returns:
         `last`, or the first of it times 3/4, 9/16, … that is small enough.
     """
+    # The solver's cost grows as n·min(n, width)·classes.
     while last > 1 and not linear_probe.is_small(
         last * classes, width, classes
     ):

@@ -66,6 +66,7 @@ def fine_tune_finalists(
     if not budget.is_limited:
         return ranked
     finalists = [row for row in ranked.rows if row.dropped_at is None]
+    # Seconds that a run takes per second that it was estimated to take.
     rows, scale = [], 1.0
     for row in finalists[: halving.FINALISTS]:
         config = _make_config(row, runs)
@@ -98,6 +99,7 @@ def _make_config(
 
 def _run(config: train_config.TrainConfig) -> dict[str, Any]:
     """Trains and returns the figures on validation."""
+    # FOLDER, FOLDER-2, …: a run of other data or options is not overwritten.
     config = lifecycle.number_workdir(config)
     logging.info(
         "Fine-tuning %s in %s.", config.model.backbone, config.output.workdir
@@ -118,6 +120,7 @@ def _sort_fine_tuned(
     rows: list[ranking.Row], task_name: str
 ) -> list[ranking.Row]:
     """Sorts finalists by validation figures if all were fine-tuned."""
+    # Accuracy after fine-tuning is not comparable with that of a probe.
     if not all(row.fine_tuned for row in rows):
         return rows
     figures = tasks.TASKS.get(task_name).figures
@@ -139,11 +142,13 @@ def _estimate_seconds(
 
 
 def _is_finished(figures: Mapping[str, Any]) -> bool:
+    # The workdir may have been deleted since, or be on another machine.
     place = workdir_files.Workdir(pathlib.Path(figures["workdir"]))
     return place.is_finished
 
 
 def _name_note(config: train_config.TrainConfig, fingerprint: str) -> str:
+    # The workdir is a flag too: with another --output the run is made again.
     text = options.to_flagfile(config)
     return hashlib.sha256(f"{fingerprint}\n{text}".encode()).hexdigest()[:32]
 

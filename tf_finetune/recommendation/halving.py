@@ -61,7 +61,10 @@ def compute_mean_ranks(
         The mean rank of each candidate, from 1 (best on all criteria); equal
         values share the mean of their ranks.
     """
-    # Ranks, not values: log evidence, log loss and percent share no scale.
+    # Ranks, not values: log evidence, log loss and percent share no scale. On
+    # ten networks fine-tuned on eight data sets, the mean rank of LogME and
+    # ImageNet accuracy has the best network among its first two on every set
+    # (table of thuml/Transfer-Learning-Library; docs/choosing.md).
     complete = [
         [float(value) for value in values]
         for values in criteria.values()

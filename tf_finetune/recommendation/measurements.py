@@ -10,6 +10,7 @@ from absl import logging
 from tf_finetune import files
 
 _FOLDER = "recommendations"
+# A measurement has some hundred bytes; a larger file is not one of ours.
 _LIMIT_BYTES = 1 << 24
 
 
@@ -29,6 +30,7 @@ class MeasurementFile:
             facts: Everything that the measurements depend on, such as hash of
                 the weights, image size and versions; ready for JSON.
         """
+        # Other weights, sizes or versions have another file, never a stale one.
         text = json.dumps(facts, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self._path = cache_dir / _FOLDER / f"{key}.json"

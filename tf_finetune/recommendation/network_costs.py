@@ -15,6 +15,7 @@ from tf_finetune.exports import float32_model
 from tf_finetune.exports.parity import fresh_process
 
 _SCRIPT = pathlib.Path(__file__).parent / "graph_timing.py"
+# For all graphs together.
 _TIMEOUT_SECONDS = 3600
 
 
@@ -127,6 +128,7 @@ def time_graphs(folder: pathlib.Path) -> dict[str, NetworkLatency]:
     found, missing = {}, []
     for path in sorted(folder.glob("*.json")):
         values = json.loads(path.read_text("utf-8"))
+        # A process that failed has left the JSON with the size alone.
         if "batch_1" in values:
             found[path.stem] = NetworkLatency(**values)
         else:

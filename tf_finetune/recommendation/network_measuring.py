@@ -160,6 +160,7 @@ class NetworkMeasuring:
             features,
             self._index_labels(pictures),
             pictures_per_class=pictures_per_class,
+            # A picture without a group is a group of its own.
             groups=[each.group or each.sha256 for each in pictures],
             with_probe=with_probe,
             seed=self._config.seed,
@@ -179,11 +180,12 @@ class NetworkMeasuring:
     def find_undecodable(
         self, pictures: Sequence[examples.Picture]
     ) -> dict[str, str]:
-        """Decodes pictures; returns path and reason of those that fail."""
+        """Decodes pictures; returns the reason by path of those that fail."""
         options = train_config.TrainConfig().model
         return verification.decode_pictures(
             pictures,
             cache_dir=self._cache_dir,
+            # Whether a picture decodes does not depend on the size.
             image_size=self._config.image_size or 224,
             resize=self._config.resize,
             pixels=options.pixels,
@@ -265,12 +267,14 @@ class NetworkMeasuring:
     ) -> str:
         """Returns the name of a measurement of scores."""
         content = picture_choice.hash_pictures(pictures)
+        # Of the scores only the probe draws at random: its folds.
         probe = f"probe-{self._config.seed}" if with_probe else "no-probe"
         return f"{content}/{probe}"
 
     def _open_file(
         self, candidate: candidates.Candidate
     ) -> measurements.MeasurementFile:
+        # Everything that changes features or sizes, and nothing else.
         facts = {
             "backbone": candidate.backbone,
             "weights": candidates.hash_weights(candidate),

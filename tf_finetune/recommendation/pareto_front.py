@@ -45,6 +45,7 @@ def _is_comparable(row: ranking.Row) -> bool:
 def _dominates(one: ranking.Row, other: ranking.Row) -> bool:
     if not _is_comparable(one):
         return False
+    # Better in one of the two, so that a row does not dominate its equal.
     accuracy = one.compared_probe.accuracy, other.compared_probe.accuracy
     latency = one.latency.batch_1, other.latency.batch_1
     return (

@@ -46,5 +46,6 @@ def plot_pareto(rows: Sequence[ranking.Row], path: pathlib.Path) -> None:
     panel.set_xlabel("latency of one picture, ms")
     panel.set_ylabel("accuracy of the probe, % (± standard error)")
     panel.grid(alpha=0.3, which="both")
+    # Names stand to the right of their points.
     panel.margins(x=0.2)
     result_plots.save_png(drawing, path)

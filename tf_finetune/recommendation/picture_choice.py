@@ -20,6 +20,8 @@ def order_pictures(
         A new list. Of files with equal bytes the first is kept: a copy would be
         the nearest neighbor of its original.
     """
+    # Sorted by hash(seed, content): a picture that is added or removed moves no
+    # other one, and renamed files keep their place.
     first: dict[str, examples.Picture] = {}
     for picture in pictures:
         first.setdefault(picture.sha256, picture)
@@ -60,6 +62,7 @@ def hash_pictures(pictures: Sequence[examples.Picture]) -> str:
     """
     digest = hashlib.sha256()
     for picture in pictures:
+        # surrogateescape: labels and groups need not be valid UTF-8.
         digest.update(
             f"{picture.sha256}/{picture.label}/{picture.group}\n".encode(
                 errors="surrogateescape"

@@ -104,9 +104,11 @@ def recommend_run(
         DataError: The pictures cannot be used.
         RunError: Weights cannot be downloaded or read.
     """
+    # First, so that listing pictures and importing TensorFlow count as well.
     budget = time_budget.TimeBudget(config.budget_seconds)
     check_config(config)
     found = candidates.list_candidates(config)
+    # Now, rather than when the measurements are made and cannot be saved.
     folder = choose_folder(config)
     if problem := files.find_write_problem(folder):
         raise errors.UsageError(
@@ -116,6 +118,7 @@ def recommend_run(
     data = _list_pictures(config)
     if config.download:
         candidates.download_weights(found)
+    # Importing TensorFlow takes seconds, which refused commands do not spend.
     environment.start_tensorflow()
     ranked = _compare(config, found, data, folder, budget)
     from tf_finetune.recommendation import network_measuring, result_files
@@ -218,6 +221,7 @@ def _compare(
         ranked = ranking.rank_candidates(
             config, found, pictures, measuring, budget
         )
+        # The finalists' runs build their networks anew and need the memory.
         measuring.close_all()
     if not ranked.rows[0].rungs:
         raise errors.UsageError(

@@ -62,6 +62,7 @@ def _build_row(row: ranking.Row, is_on_front: bool) -> dict[str, Any]:
         "weights": candidate.weights,
         "image_size": candidate.image_size,
         "parameters": row.size.parameters,
+        # To three decimals of 10⁶ bytes: whole kilobytes.
         "megabytes_float32": round(row.size.megabytes_float32, 3),
         "megabytes_int8": round(row.size.megabytes_int8, 3),
         "multiply_adds": row.size.multiply_adds,

@@ -71,9 +71,11 @@ def format_sentence(rows: Sequence[ranking.Row]) -> str:
     Returns:
         The sentence; without an alternative it says so.
     """
+    # The fastest network that is not dominated: the pick's price.
     pick, *others = rows
     name = pick.candidate.label
     comparable = [row for row in others if row.compared_probe and row.latency]
+    # A second copy of a row does not dominate it.
     front = [
         row for row in comparable if pareto_front.find_front([row, *rows])[0]
     ]
@@ -85,6 +87,7 @@ def format_sentence(rows: Sequence[ranking.Row]) -> str:
         pick.compared_probe.accuracy - rival.compared_probe.accuracy
     )
     times = pick.latency.batch_1 / rival.latency.batch_1
+    # Such a difference would be printed as 0.0.
     if abs(points) < 0.05:
         compared = "as good as"
     else:

@@ -68,6 +68,7 @@ class TimeBudget:
         """
         if self._seconds is None or not needs_seconds:
             return True
+        # Steps that fit are not interrupted: an estimate may be exceeded.
         left = self._seconds - (self._clock() - self._start)
         if needs_seconds <= left:
             return True

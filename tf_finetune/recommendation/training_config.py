@@ -53,6 +53,8 @@ def format_command(
 def _collect_keywords(
     config: recommend_config.RecommendConfig, candidate: candidates.Candidate
 ) -> dict[str, Any]:
+    # Splits and seed too: the run trains on the pictures compared here, and
+    # finds their features in the cache.
     return {
         **options.collect_values(config.data),
         "backbone": candidate.backbone,

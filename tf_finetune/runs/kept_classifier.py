@@ -39,7 +39,7 @@ def keep_classifier(
         config: Options of the run, checked by preflight.
         paths: Picture files whose predictions are recorded, to check exports
             against; empty: none are.
-        place: Empty workdir that gets the results.
+        place: Workdir of the run, which gets the results.
         start: `time.monotonic()` at the start of the run, seconds.
         report: Called with each block of text that a person should read.
 
@@ -88,6 +88,7 @@ def keep_classifier(
 
 
 def _list_names(config: train_config.TrainConfig) -> tuple[str, ...]:
+    # Without names the file is taken for one of ImageNet's 1000 classes.
     if config.model.class_names is None:
         return classifier_names.list_imagenet_names()
     return classifier_names.read_names(
@@ -152,6 +153,7 @@ def _record_predictions(
     """Records predictions of pictures, on which exports are checked."""
     if not paths:
         return
+    # Headers first, then a full decode of those that look like pictures.
     limit = found.config.data.max_pixels
     pictures, damaged = unlabeled_files.inspect_files(
         list(paths), max_pixels=limit

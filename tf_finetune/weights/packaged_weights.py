@@ -43,6 +43,7 @@ def find_file(spec: backbone.BackboneSpec) -> pathlib.Path:
     path = _find_folder(spec) / package.file
     if not path.is_file():
         raise _make_error(spec, f"has no file {package.file}")
+    # Weights of another file could fit and compute something else.
     found = files.sha256(path)
     if found != package.sha256:
         raise _make_error(

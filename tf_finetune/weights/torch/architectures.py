@@ -9,6 +9,8 @@ import math
 from tf_finetune.backbones import catalog
 from tf_finetune.weights.torch import families, reader
 
+# Arrays of classifiers in files of torchvision, timm and others, and of the
+# auxiliary classifiers of GoogLeNet and Inception v3.
 _TOPS = (
     *("fc.", "classifier.", "head.", "heads.", "linear.", "last_linear."),
     "_fc.",

@@ -225,6 +225,7 @@ _INCEPTION = Family(
 
 _FAMILIES = (
     (r"resnet(?:18|34|50|101|152)", _RESNET),
+    # Shortcuts of option A have no weights: no downsample to name.
     (r"cifar_resnet(?:20|56)", _CIFAR_RESNET),
     (r"densenet(?:121|169|201)", _DENSENET),
     (r"googlenet", _GOOGLENET),

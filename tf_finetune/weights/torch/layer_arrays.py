@@ -93,7 +93,7 @@ def convert_array(array: np.ndarray, layer: Any, variable: Any) -> np.ndarray:
     if array.ndim == 4:
         # [out, in, h, w] → [h, w, in, out]; grouped kernels likewise.
         return array.transpose(2, 3, 1, 0)
-    # `layer_scale` is [channels, 1, 1] in the file.
+    # `layer_scale` is [channels, 1, 1] in the file, [channels] in Keras.
     if array.ndim == 3 and len(variable.shape) == 1:
         return array.reshape(-1)
     return array

@@ -60,6 +60,7 @@ def match_arrays(
         for name, array in file.arrays.items()
         if not name.endswith(_IGNORED)
     }
+    # The last norm of ConvNeXt is needed, though it lies in `classifier.0`.
     top = {
         name
         for name in arrays
@@ -117,6 +118,7 @@ def _list_modules(
     kernels = [
         name.removesuffix(".weight")
         for name in names
+        # Norms have a weight too, of one axis.
         if name.endswith(".weight") and arrays[name].ndim == 4
     ]
     norms = [

@@ -57,6 +57,7 @@ def find_network(root: Any, part: str = "") -> Views:
     # Tensors at the top are the network itself, whatever dicts lie beside it.
     if own := _list_tensors(root):
         return own
+    # A checkpoint may hold other dicts of tensors beside the network.
     usual = {name: networks[name] for name in _NETWORKS if name in networks}
     found = usual or networks
     if len(found) == 1:
@@ -74,7 +75,7 @@ def strip_prefixes(views: Views) -> tuple[Views, str]:
 
     Args:
         views: Tensors by name; it is not changed. The update counter of
-            `AveragedModel` is left out of the result.
+            torch's AveragedModel is left out of the result.
 
     Returns:
         The tensors by their shorter names, and all prefixes that were removed,

@@ -15,7 +15,10 @@ _MAX_NAME = 200
 
 
 class Name(str):
-    """Qualified name in a pickle, such as "torch.FloatStorage"; no import."""
+    """Qualified name in a pickle, such as "torch.FloatStorage", as text only.
+
+    Nothing is imported by it; its type tells it from a text of the file.
+    """
 
 
 class ForeignNameError(Exception):
@@ -76,6 +79,7 @@ class Machine:
             )
 
     def _push_name(self, argument: str | None) -> None:
+        # STACK_GLOBAL (protocol 4) takes both words from the stack.
         if argument is None:
             attribute, module = self.stack.pop(), self.stack.pop()
             if not isinstance(module, str) or not isinstance(attribute, str):
@@ -132,6 +136,8 @@ def _set_state(stack: list[Any]) -> None:
 
 def _push_storage(stack: list[Any]) -> None:
     """Turns the persistent id of a storage into a `tensors.Storage`."""
+    # ("storage", type, key, device, count), as persistent_id in
+    # torch/serialization.py returns; old files add a view.
     word, kind, key, _, count, *view = stack.pop()
     if word != "storage" or type(count) is not int or count < 0:
         raise ValueError("a persistent id is no storage")
@@ -186,6 +192,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch.Size": _make_size,
 }
+# Instructions whose decoded argument is the value to push.
 _VALUES = {
     "BININT",
     "BININT1",
@@ -220,6 +227,7 @@ _STEPS: dict[str, Callable[[list[Any]], None]] = {
     "APPEND": lambda stack: _append_items(stack, [stack.pop()]),
     "APPENDS": lambda stack: _append_items(stack, _pop_mark(stack)),
     "ADDITEMS": lambda stack: _append_items(stack, _pop_mark(stack)),
+    # The key lies below the value.
     "SETITEM": lambda stack: _set_items(stack, [stack.pop(-2), stack.pop()]),
     "SETITEMS": lambda stack: _set_items(stack, _pop_mark(stack)),
     "BUILD": _set_state,

@@ -16,6 +16,7 @@ MAX_BYTES = 64 << 20
 
 # A checkpoint of ResNet-152 with its optimizer has 130,000.
 _MAX_INSTRUCTIONS = 1_000_000
+# Tensors' numbers lie outside the pickle, so that values in it are small.
 _MAX_VALUE_BYTES = 1 << 20
 
 
@@ -50,6 +51,7 @@ class BoundedFile:
         Raises:
             RunError: It is longer than the limit still allows.
         """
+        # Names have less than 100 bytes; a line without end is not read whole.
         line = self._file.readline(1000)
         self._take(len(line))
         return line
@@ -119,6 +121,7 @@ def _describe_foreign_name(name: str, rest: Iterator[tuple[str, Any]]) -> str:
         "Nothing of it was run. Save the weights alone, with torch.save("
         "net.state_dict(), 'weights.pth')."
     )
+    # A whole model may begin with a user's class; torch's modules come later.
     try:
         later = [str(each) for code, each in rest if code == "GLOBAL"]
     except (errors.RunError, ValueError):

@@ -58,12 +58,14 @@ def read_state_dict(path: pathlib.Path, *, part: str = "") -> StateDict:
     """
     with keras_files.explain_errors(path):
         content = formats.read_content(path)
+        # For the record of the run, and for names that end in their hash.
         sha256 = files.sha256(path)
     try:
         found = networks.find_network(content.root, part)
     except errors.UsageError as error:
         raise errors.UsageError(f"--weights={path}: {error}") from error
     views, prefix = networks.strip_prefixes(found)
+    # Tensors of one storage (tied weights) share its memory.
     arrays = {
         name: tensors.view_array(content.numbers[view.storage.key], view)
         for name, view in views.items()

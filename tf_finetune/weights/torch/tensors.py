@@ -97,6 +97,7 @@ def find_dtype(name: str) -> np.dtype:
     Args:
         name: "float32", "bfloat16" (from ml_dtypes), ….
     """
+    # NumPy has no bfloat16 of its own.
     if name == "bfloat16":
         import ml_dtypes
 
@@ -182,6 +183,7 @@ def list_counts(values: object) -> tuple[int, ...]:
             "A tensor in the file has no list of sizes or strides, or one of "
             f"more than {_MAX_AXES}."
         )
+    # Not isinstance: True is an int to it.
     for each in values:
         if type(each) is not int or not 0 <= each < 1 << 48:
             raise errors.RunError(

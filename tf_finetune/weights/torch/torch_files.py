@@ -31,6 +31,7 @@ def check_file(
         RunError: The file is damaged, incomplete (its name ends in the hash of
             another content) or refused.
     """
+    # Before the file is read, which may have gigabytes.
     if families.find_family(spec.name) is None:
         raise errors.UsageError(
             f"--weights={path} is a PyTorch file, and there is no rule "
@@ -39,6 +40,7 @@ def check_file(
         )
     file = reader.read_state_dict(path, part=part)
     _check_hash(file)
+    # An unknown signature passes: the match of all arrays decides.
     found = architectures.identify(file)
     if found is not None and found != _get_base(spec):
         known = found in architectures.list_backbones()
@@ -55,6 +57,7 @@ def check_file(
 
 
 def _get_base(spec: backbones.BackboneSpec) -> str:
+    # "resnet50+torch" has the arrays of ResNet-50 in another graph.
     return spec.name.partition("+")[0]
 
 

@@ -54,6 +54,7 @@ def load(
             f"{file.path} does not hold the weights of {spec.name}: {error}. "
             f"It holds {architectures.describe(file)}. Nothing was loaded."
         ) from error
+    # Only after every array has been checked: a refused file changes nothing.
     for variable, value in match.values:
         variable.assign(value)
     return file, merge_report.MergeReport(
@@ -132,6 +133,7 @@ def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
 _SCALINGS = {
     "torch": "by ImageNet's mean and standard deviation",
     "tf": "to -1..1",
+    # ConvNeXt has a Normalization layer of its own.
     "in_graph": "by ImageNet's mean and standard deviation",
     "lite": "as (x - 127) / 128",
 }
