@@ -21,7 +21,7 @@ _IMAGENET = "imagenet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A backbone with pretrained weights.
+    """Backbone with pretrained weights that is compared with others.
 
     Attributes:
         backbone: Name as `--backbone` takes it.

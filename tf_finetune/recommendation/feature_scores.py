@@ -34,6 +34,8 @@ class ProbeFigures:
 class FeatureScores:
     """Scores of a network's features at one rung of successive halving.
 
+    A rung is a number of pictures per class on which networks are compared.
+
     Attributes:
         pictures_per_class: Largest number of pictures per class at the rung.
         pictures: Number of pictures of all classes.

@@ -200,13 +200,13 @@ class NetworkMeasuring:
         self._open.clear()
 
     def read_note(self, candidate: candidates.Candidate, name: str) -> Any:
-        """Returns the cached figures of a fine-tuned run; None without any."""
+        """Returns figures that `write_note` cached under a name, or None."""
         return self._files[candidate].get("fine_tuned", name)
 
     def write_note(
         self, candidate: candidates.Candidate, name: str, value: Any
     ) -> None:
-        """Caches figures of a fine-tuned run; `name` hashes data and config."""
+        """Caches figures of a fine-tuned run by the hash of data and config."""
         self._files[candidate].put("fine_tuned", name, value)
 
     def _measure_size(

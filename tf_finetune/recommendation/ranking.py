@@ -25,7 +25,7 @@ _DECODE_SECONDS = 0.005
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A candidate of the ranking with all that was measured of it.
+    """Candidate in a ranking with everything that was measured of it.
 
     Attributes:
         candidate: Backbone and weights.
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def compared_probe(self) -> feature_scores.ProbeFigures | None:
-        """First probe, solved by all rows of that rung on the same pictures."""
+        """Figures of its first probe, on the same pictures for all; or None."""
         return next((each.probe for each in self.rungs if each.probe), None)
 
 

@@ -134,7 +134,7 @@ def recommend_run(
 
 
 def check_config(config: recommend_config.RecommendConfig) -> None:
-    """Checks the options of recommend against each other; reads no file.
+    """Checks the options of recommend before any picture is read.
 
     Raises:
         UsageError: `--data` is missing, rows of several inputs are asked for,

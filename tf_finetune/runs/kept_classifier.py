@@ -30,10 +30,10 @@ def keep_classifier(
     start: float,
     report: Callable[[str], None],
 ) -> finished_run.FinishedRun:
-    """Saves a run whose model is a weights file with its own classifier.
+    """Makes a finished run from a weights file and its own classifier.
 
-    Nothing is trained: `--keep_classifier` makes a model that predicts and
-    exports from the file's backbone and last layer.
+    Nothing is trained: the model is the backbone with the file's weights and
+    its last layer as the head.
 
     Args:
         config: Options of the run, checked by preflight.

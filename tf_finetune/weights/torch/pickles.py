@@ -21,7 +21,7 @@ _MAX_VALUE_BYTES = 1 << 20
 
 
 class BoundedFile:
-    """Reader of a file that stops after a number of bytes in all.
+    """Reader of a file that refuses more than a number of bytes in all.
 
     A value in the file may have 1 MiB at most.
     """

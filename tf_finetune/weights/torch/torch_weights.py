@@ -72,7 +72,7 @@ def load(
 def check_graph(
     spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
 ) -> None:
-    """Checks that a Keras file says its graph where a "+torch" one is loaded.
+    """Checks that a Keras file for a "NAME+torch" backbone describes its graph.
 
     Args:
         spec: Backbone that the file is to be loaded into.
