@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_finetune
 from tf_finetune import errors, files
@@ -230,7 +231,12 @@ def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
             decoded.append(contents)
         return original(contents, **kind)
 
+    def load_for_check(path, **kind):
+        return original(tf.io.read_file(path), **kind)
+
     monkeypatch.setattr(decoding, "load_bytes", counting)
+    # Four pictures are decoded again, to check what the cache holds.
+    monkeypatch.setattr(decoding, "load_file", load_for_check)
     monkeypatch.setattr(pipeline, "build_evaluation_images", fail)
     first, _ = call("first", **changes)
     assert len(decoded) == 48

@@ -13,19 +13,26 @@ _FILTERS = (16, 32, 64)
 
 
 def cifar_resnet20(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds ResNet-20 without its top.
+    """Builds ResNet-20 for pictures of 32 pixels without its top.
 
     Args:
-        image_tensor: [batch, size, size, 3], standardized RGB.
+        image_tensor: Tensor [batch, size, size, 3] of RGB standardized by mean
+            and deviation, which may be computed by layers in front of it.
 
     Returns:
-        A model to the last feature map [batch, size/4, size/4, 64].
+        A model with random weights, from the source input of `image_tensor` to
+        the last feature map [batch, size/4, size/4, 64].
     """
+    # 6n + 2 layers, n blocks a stage: 20 = 6·3 + 2.
     return _resnet(image_tensor, 3, name="cifar_resnet20")
 
 
 def cifar_resnet56(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds ResNet-56 without its top; arguments as for `cifar_resnet20`."""
+    """Builds ResNet-56 for pictures of 32 pixels without its top.
+
+    Takes and returns the same as `cifar_resnet20`.
+    """
+    # 56 = 6·9 + 2.
     return _resnet(image_tensor, 9, name="cifar_resnet56")
 
 
@@ -53,6 +60,7 @@ def _block(
         shortcut = keras.layers.MaxPooling2D(
             1, strides=stride, name=f"{name}_0_pool"
         )(x)
+        # Option A: zeros for the new channels, half in front, half behind.
         half = (filters - x.shape[-1]) // 2
         shortcut = keras.ops.pad(
             shortcut, [[0, 0], [0, 0], [0, 0], [half, half]]
@@ -77,6 +85,7 @@ def _convolution(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
+    # PyTorch's defaults: eps 1e-5, momentum 0.1, which is 0.9 in Keras.
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
     )(x)

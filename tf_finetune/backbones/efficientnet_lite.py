@@ -30,14 +30,15 @@ _CHANNEL_UNIT = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-    """Inverted residual block of EfficientNet-Lite.
+    """Inverted residual block (expand, depthwise, project) of a network.
 
     Attributes:
         name: "block0", "block1", …, numbered through all stages.
         kernel: Side of its depthwise kernel, pixels.
-        stride: Stride of its depthwise convolution.
-        expansion: Factor by which its first convolution widens; 1: it has none.
-        channels: Channels of its output.
+        stride: Stride of its depthwise convolution, 1 or 2.
+        expansion: Factor by which its first 1x1 convolution multiplies the
+            channels; 1: the block has no such convolution.
+        channels: Number of channels of its output.
     """
 
     name: str
@@ -51,43 +52,44 @@ def efficientnet_lite0(image_tensor: keras.KerasTensor) -> keras.Model:
     """Builds EfficientNet-Lite0 (width 1, depth 1) without its classifier.
 
     Args:
-        image_tensor: [batch, size, size, 3], (RGB - 127) / 128.
+        image_tensor: Tensor [batch, size, size, 3] of (RGB - 127) / 128, which
+            may be computed by layers in front of it.
 
     Returns:
-        A model with random weights, from the input of the graph to the last
-        feature map [batch, size/32, size/32, 1280].
+        A model with random weights, from the source input of `image_tensor` to
+        the last feature map [batch, size/32, size/32, 1280].
     """
     return _build(image_tensor, "efficientnet_lite0", width=1.0, depth=1.0)
 
 
 def efficientnet_lite1(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite1 (width 1, depth 1.1) without its classifier.
+    """Builds EfficientNet-Lite1 (width 1, depth 1.1) without its top.
 
-    Argument and result are those of `efficientnet_lite0`.
+    Takes and returns the same as `efficientnet_lite0`.
     """
     return _build(image_tensor, "efficientnet_lite1", width=1.0, depth=1.1)
 
 
 def efficientnet_lite2(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) without its classifier.
+    """Builds EfficientNet-Lite2 (width 1.1, depth 1.2) without its top.
 
-    Argument and result are those of `efficientnet_lite0`.
+    Takes and returns the same as `efficientnet_lite0`.
     """
     return _build(image_tensor, "efficientnet_lite2", width=1.1, depth=1.2)
 
 
 def efficientnet_lite3(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) without its classifier.
+    """Builds EfficientNet-Lite3 (width 1.2, depth 1.4) without its top.
 
-    Argument and result are those of `efficientnet_lite0`.
+    Takes and returns the same as `efficientnet_lite0`.
     """
     return _build(image_tensor, "efficientnet_lite3", width=1.2, depth=1.4)
 
 
 def efficientnet_lite4(image_tensor: keras.KerasTensor) -> keras.Model:
-    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) without its classifier.
+    """Builds EfficientNet-Lite4 (width 1.4, depth 1.8) without its top.
 
-    Argument and result are those of `efficientnet_lite0`.
+    Takes and returns the same as `efficientnet_lite0`.
     """
     return _build(image_tensor, "efficientnet_lite4", width=1.4, depth=1.8)
 
@@ -103,6 +105,8 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
     blocks = []
     last = len(_STAGES) - 1
     for number, (repeats, kernel, stride, *rest) in enumerate(_STAGES):
+        # ⌈d·L⌉ blocks a stage (L of table 1); the Lite variant fixes the first
+        # and the last stage, and scales neither stem nor top.
         if number not in (0, last):
             repeats = math.ceil(depth * repeats)
         expansion, channels = rest
@@ -111,6 +115,7 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
                 Block(
                     name=f"block{len(blocks)}",
                     kernel=kernel,
+                    # Only the first block of a stage changes the resolution.
                     stride=stride if repeat == 0 else 1,
                     expansion=expansion,
                     channels=_scale_channels(channels, width),
@@ -121,6 +126,8 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
 
 def _scale_channels(channels: int, width: float) -> int:
     """Rounds to a multiple of 8 that is no more than 10 % smaller."""
+    # Stays on a multiple of 8; rounding down by more than 10 % goes up instead,
+    # as round_filters in github.com/tensorflow/tpu.
     scaled = channels * width
     rounded = int(scaled + _CHANNEL_UNIT / 2) // _CHANNEL_UNIT * _CHANNEL_UNIT
     rounded = max(_CHANNEL_UNIT, rounded)
@@ -161,6 +168,7 @@ def _add_block(x: keras.KerasTensor, block: Block) -> keras.KerasTensor:
     x = keras.layers.ReLU(6.0, name=f"{name}_relu")(x)
     # A linear bottleneck: no activation behind the projection.
     x = _convolution(x, block.channels, kernel=1, name=f"{block.name}_project")
+    # Sandler et al. 2018, figure 4d: a shortcut only where shapes agree.
     if block.stride == 1 and channels == block.channels:
         x = keras.layers.Add(name=f"{block.name}_add")([shortcut, x])
     return x
@@ -187,6 +195,7 @@ def _convolution(
 
 
 def _normalize(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    # batch_norm_momentum and batch_norm_epsilon of the reference code.
     return keras.layers.BatchNormalization(
         momentum=0.99, epsilon=1e-3, name=f"{name}_bn"
     )(x)

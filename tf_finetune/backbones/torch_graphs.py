@@ -23,15 +23,17 @@ _STRIDED_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 def convert_graph(
     model: keras.Model, rules: backbones.TorchRules
 ) -> keras.Model:
-    """Rebuilds a network of keras.applications as torchvision has it.
+    """Rebuilds a network of keras.applications as torchvision builds it.
 
     Args:
-        model: From RGB 0..255 to the last feature map; weights are random.
-        rules: Of its family.
+        model: Network from RGB 0..255 to the last feature map, with random
+            weights, preprocessing included. It is not changed.
+        rules: Differences between both graphs of the network.
 
     Returns:
-        A network with layers of the same names, and padding layers
-        ("NAME_torch_pad") in front of some.
+        A new network with layers of the same names, without paddings and
+        scalings that only Keras has, and with padding layers ("NAME_torch_pad")
+        in front of some. Layers that differ get new random weights.
     """
     conversion = _Conversion(model, rules)
     return graph_copy.rebuild_model(
@@ -75,6 +77,8 @@ class _Conversion:
                 before = operation.input._keras_history.operation
                 if isinstance(before, keras.layers.ZeroPadding2D):
                     dropped.add(before.name)
+            # EfficientNet and MobileNetV3 scale pictures in Keras' graph; the
+            # layer "preprocess" scales them as torchvision's weights need it.
             scales = isinstance(
                 operation, keras.layers.Rescaling | keras.layers.Normalization
             )
@@ -99,6 +103,7 @@ class _Conversion:
         changes = {"use_bias": False} if rules.drops_biases else {}
         if rules.strides_in_3x3:
             changes |= _move_stride(operation)
+        # The zeros come from a layer of their own; see `_find_padding`.
         if self._is_repadded(operation):
             changes["padding"] = "valid"
         return changes
@@ -114,17 +119,22 @@ class _Conversion:
 
     def _find_padding(self, operation: keras.Operation) -> int:
         rules = self._rules
+        # PyTorch: k//2 zeros on both sides. TensorFlow's "same" at stride 2 on
+        # an even size: k//2 - 1 in front and k//2 behind.
         if self._is_repadded(operation):
             return operation.kernel_size[0] // 2
         if rules.strides_in_3x3 and _STRIDED_3X3.fullmatch(operation.name):
             return 1
         is_pooling = isinstance(operation, keras.layers.AveragePooling2D)
+        # PyTorch's count_include_pad divides by k·k at the border too; Keras'
+        # "same" by the pixels inside.
         if rules.pools_padding and is_pooling:
             return operation.pool_size[0] // 2
         return 0
 
 
-# The first blocks of stages 3 to 5, as Keras names their layers.
+# The first blocks of stages 3 to 5, as Keras names their layers: only they have
+# stride 2. He et al. 2016 stride in the 1x1, torchvision ("v1.5") in the 3x3.
 _STRIDED_1X1 = re.compile(r"conv[345]_block1_1_conv")
 _STRIDED_3X3 = re.compile(r"conv[345]_block1_2_conv")
 

@@ -5,14 +5,15 @@ from tf_finetune.backbones import catalog, torch_rules
 
 
 def find_torch_name(name: str) -> str | None:
-    """Returns the name of a backbone in torchvision's graph.
+    """Finds the name of a backbone that has torchvision's graph.
 
     Args:
-        name: As `--backbone` takes it.
+        name: Name as `--backbone` takes it, e.g. "resnet50" or "resnet50+se".
 
     Returns:
-        "resnet50+torch" for "resnet50"; None where torchvision has no such
-        network, or its graph is the backbone's own.
+        Name such as "resnet50+torch" or "resnet50+torch+se"; `name` itself if
+        it contains "+torch"; None where torchvision has no such network, or its
+        graph is the backbone's own.
 
     Raises:
         UsageError: The backbone is unknown, or torchvision lacks its width.
@@ -27,5 +28,6 @@ def find_torch_name(name: str) -> str | None:
             f"--backbone={name}: PyTorch weights can be read for the width 1 "
             f"only, --backbone={spec.name}."
         )
+    # "+torch" goes in front of other additions, as `catalog.find_spec` reads.
     _, *additions = name.split("+")
     return "+".join([spec.name, "torch", *additions])

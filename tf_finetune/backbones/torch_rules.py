@@ -13,6 +13,7 @@ from tf_finetune.backbones import backbone
 _RESNET = backbone.TorchRules(
     epsilon=1e-5, strides_in_3x3=True, drops_biases=True
 )
+# Keras' epsilon is 1.001e-5 in ResNet and DenseNet, 1e-3 in MobileNetV2.
 _DENSENET = backbone.TorchRules(epsilon=1e-5)
 _MOBILENET_V2 = backbone.TorchRules(epsilon=1e-5, pads_both_sides=True)
 # momentum=0.01 and eps=0.001 in torchvision/models/mobilenetv3.py; both are
@@ -20,6 +21,8 @@ _MOBILENET_V2 = backbone.TorchRules(epsilon=1e-5, pads_both_sides=True)
 _MOBILENET_V3 = backbone.TorchRules(momentum=0.99, pads_both_sides=True)
 _VGG = backbone.TorchRules(keeps_layers=True)
 
+# Epsilon is set in the graph: folded into the variance, v + 1e-5 - 1e-3 could
+# be negative.
 RULES = {
     "densenet121": _DENSENET,
     "densenet169": _DENSENET,
@@ -39,20 +42,24 @@ RULES = {
     "vgg16": _VGG,
     "vgg19": _VGG,
 }
-"""By backbone; the graphs of others are torchvision's, or it has none."""
+"""Differences by backbone; other graphs are torchvision's, or it has none."""
 
 
 def convert_spec(
     spec: backbone.BackboneSpec, name: str
 ) -> backbone.BackboneSpec:
-    """Returns the facts of a backbone in torchvision's graph.
+    """Makes the spec of a backbone that has torchvision's graph.
 
     Args:
-        spec: Of its own graph.
-        name: Under which it is registered.
+        spec: Spec of the backbone in Keras' graph.
+        name: Name under which that is registered, e.g. "resnet50".
+
+    Returns:
+        A new spec named "NAME+torch", with torchvision's preprocessing and
+        rules, without width multipliers and without weights to download.
 
     Raises:
-        UsageError: There is no such graph.
+        UsageError: torchvision has no graph of this network that differs.
     """
     if name not in RULES:
         raise errors.UsageError(

@@ -53,7 +53,8 @@ def list_given(
     Flags that stand in a flagfile only do not count, nor unknown ones.
 
     Args:
-        values: Flag values with the flags defined; the given ones are set.
+        values: Flag values in which the flags are defined; those that the
+            arguments set are set in place.
         arguments: Arguments of a command line, without the program's name.
     """
     values(["tf_finetune", *arguments], known_only=True)

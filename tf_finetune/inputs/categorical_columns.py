@@ -130,9 +130,18 @@ class CategoricalColumns:
         """Does nothing: all words can be distinguished."""
 
     def fit_encodings(self, values: np.ndarray) -> list[WordEncoding]:
-        """Fits encodings that differ in the weight of a word, plainest first.
+        """Fits one-hot encodings of the words, to be compared on validation.
 
-        `values` are those of the training rows, as `stack` returns them.
+        They share the vocabulary, the words seen in training, and differ in
+        the value of the feature of a word that is present: 1, 2 and 4. A larger
+        value makes the penalty on the head's weights weaker.
+
+        Args:
+            values: [n, columns] strings of the training rows, as `stack`
+                returns them.
+
+        Returns:
+            One encoding per value, ascending.
         """
         seen = tuple(tuple(sorted(set(column))) for column in values.T)
         return [WordEncoding(words=seen, weight=each) for each in _WEIGHTS]

@@ -126,8 +126,9 @@ def build_evidence(
 ) -> candidate_selection.Evidence:
     """Builds per-example results for the comparison of two regressions.
 
-    The loss of an example is its unexplained variance. Its mean is 1 - R², so
-    that R² itself decides where the difference is not significant.
+    The loss of an example is its squared error divided by the target's
+    variance, averaged over the targets. Its mean is 1 - R², so that R² itself
+    decides where the difference is not significant.
 
     Args:
         targets: [n, targets] true values, in the user's units.

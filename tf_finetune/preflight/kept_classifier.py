@@ -35,12 +35,16 @@ def check_config(config: train_config.TrainConfig) -> None:
     Whether the weights file has a classifier is seen when it is read.
 
     Raises:
-        UsageError: The backbone or its weights have no classifier to keep, or
-            an option is wrong or would not be read.
+        UsageError: The backbone, its weights or the image size do not allow it,
+            an option of training is given, or the file of `--class_names`
+            cannot be read.
+        DataError: A class name is empty, occurs twice or cannot be written.
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     weights.check_weights(spec, config.model.weights)
     _check_source(config, spec)
+    # ConvNeXt: pooling → LayerNorm → dense (Liu et al. 2022); a dense layer on
+    # the pooled features would compute other logits.
     if spec.name.startswith("convnext"):
         raise errors.UsageError(
             f"--keep_classifier is not possible with {spec.name}, which "
@@ -86,6 +90,7 @@ def _check_unread(config: train_config.TrainConfig) -> None:
         for name, flag in unused_options.list_given(config).items()
         if name not in _READ
     ]
+    # The same as in training: a given option that nothing reads is an error.
     if unread:
         raise errors.UsageError(
             f"{', '.join(unread)}: --keep_classifier trains nothing and reads "

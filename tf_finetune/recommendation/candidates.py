@@ -21,15 +21,16 @@ _IMAGENET = "imagenet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A backbone with pretrained weights.
+    """Backbone with pretrained weights that is compared with others.
 
     Attributes:
-        backbone: As `--backbone` takes it.
-        weights: As `--weights` takes it.
-        label: Its name among the candidates.
+        backbone: Name as `--backbone` takes it.
+        weights: Source of its weights as `--weights` takes it.
+        label: Name unique among the candidates: the backbone's, or
+            NAME=WEIGHTS where several have the same.
         image_size: Side of the input, pixels.
-        published: The ImageNet accuracy that is published for the backbone's
-            own weights; None: none is.
+        published: ImageNet accuracy published for the backbone, whichever
+            weights the candidate has; None: no such figure is known.
     """
 
     backbone: str
@@ -40,10 +41,12 @@ class Candidate:
 
     @property
     def prior(self) -> float | None:
-        """The published accuracy where these are the published weights.
+        """Published ImageNet top-1 accuracy in percent; None for a file.
 
-        A file may hold anything for the same network, also random weights.
+        The figure is that of the published weights: a file may hold anything
+        for the same network, also random weights.
         """
+        # "imagenet" are the published weights; everything else is a file.
         is_published = self.published and self.weights == _IMAGENET
         return self.published.top_1 if is_published else None
 
@@ -51,12 +54,22 @@ class Candidate:
 def list_candidates(
     config: recommend_config.RecommendConfig,
 ) -> tuple[Candidate, ...]:
-    """Returns the candidates, without loading TensorFlow.
+    """Lists the candidates of a command, without loading TensorFlow.
+
+    Args:
+        config: Options; without `--backbones` every backbone is a candidate
+            whose ImageNet weights are in Keras' cache or an installed package.
+
+    Returns:
+        At least one candidate, in the order given, each pair of backbone and
+        weights once, labels unique.
 
     Raises:
         UsageError: A backbone or its weights are unknown, random, or not at
             hand; the pictures are too small for it; or there is no candidate.
     """
+    # dict.fromkeys drops repeats and keeps the order; NAME and NAME=imagenet
+    # are the same candidate, which shows only after parsing.
     if config.backbones:
         pairs = [_parse(each) for each in dict.fromkeys(config.backbones)]
     else:
@@ -66,7 +79,11 @@ def list_candidates(
 
 
 def download_weights(found: Sequence[Candidate]) -> None:
-    """Downloads the ImageNet weights that are not in Keras' cache.
+    """Downloads missing ImageNet weights of candidates into Keras' cache.
+
+    Args:
+        found: Candidates; those with weights in a file or an installed package
+            are skipped.
 
     Raises:
         RunError: A file cannot be downloaded.
@@ -80,7 +97,12 @@ def download_weights(found: Sequence[Candidate]) -> None:
 
 
 def hash_weights(candidate: Candidate) -> str:
-    """Returns the SHA-256 of a candidate's weights, with the part's name."""
+    """Hashes the weights file of a candidate, which must be at hand.
+
+    Returns:
+        Hexadecimal SHA-256 of the file; "HASH::PART" where `--weights` names a
+        part of it.
+    """
     spec, alpha = catalog.find_spec(candidate.backbone)
     if candidate.weights in dict(spec.bundled_weights):
         name = dict(spec.bundled_weights)[candidate.weights]
@@ -92,6 +114,7 @@ def hash_weights(candidate: Candidate) -> str:
         return files.sha256(path)
     source = weights_source.parse_source(candidate.weights)
     path = source.path
+    # The workdir of an earlier run, with the weights under a fixed name.
     if path.is_dir():
         path = path / "model.weights.h5"
     return files.sha256(path) + (f"::{source.part}" if source.part else "")
@@ -99,6 +122,7 @@ def hash_weights(candidate: Candidate) -> str:
 
 def _parse(text: str) -> tuple[str, str]:
     """Splits NAME=WEIGHTS; NAME alone stands for its ImageNet weights."""
+    # At the first "=": no backbone's name has one, a path may.
     name, _, weights = text.partition("=")
     return name.strip(), weights.strip() or _IMAGENET
 
@@ -157,6 +181,7 @@ def _make_candidate(
             f"{name}=FILE, or {name} alone for its ImageNet weights."
         )
     weights_source.check_weights(spec, weights)
+    # Checked for all candidates before the first is measured.
     is_there = _find_published(spec, alpha, config.image_size)
     if weights == _IMAGENET and not config.download and not is_there:
         path = _locate(spec, alpha, config.image_size)
@@ -188,6 +213,7 @@ def _label(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
     )
     labeled = []
     for each in found:
+        # Files of one name in two folders are told apart by the whole path.
         short = pathlib.Path(each.weights).name
         weights = short if shorts[each.backbone, short] == 1 else each.weights
         several = counts[each.backbone] > 1

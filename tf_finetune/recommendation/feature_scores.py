@@ -18,10 +18,10 @@ class ProbeFigures:
     """Cross-validated figures of a linear head on the features.
 
     Attributes:
-        accuracy: Of the pictures left out of each fold, 0..1.
-        accuracy_interval: 95 %.
-        log_loss: Of the same pictures.
-        strength: The regularization C with the lowest log loss.
+        accuracy: Accuracy on the pictures left out of each fold, 0..1.
+        accuracy_interval: 95 % confidence interval of it, (low, high).
+        log_loss: Mean cross-entropy on the same pictures, in nats.
+        strength: Inverse L2 strength C with the lowest log loss.
     """
 
     accuracy: float
@@ -32,14 +32,17 @@ class ProbeFigures:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeatureScores:
-    """Scores of a network at one rung.
+    """Scores of a network's features at one rung of successive halving.
+
+    A rung is a number of pictures per class on which networks are compared.
 
     Attributes:
-        pictures_per_class: At most, of the rung.
-        pictures: Of all classes.
-        logme: Log evidence per picture of raw features.
+        pictures_per_class: Largest number of pictures per class at the rung.
+        pictures: Number of pictures of all classes.
+        logme: LogME, the log evidence per picture of the raw features.
         knn: Leave-one-out accuracy of five nearest neighbors, 0..1.
-        probe: None where it was not solved.
+        probe: Figures of the linear head; None where it was not solved, or a
+            class has too few pictures to be cross-validated.
         score_seconds: CPU time of `logme` and `knn`.
         probe_seconds: CPU time of `probe`.
     """
@@ -53,7 +56,10 @@ class FeatureScores:
     probe_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the scores as JSON stores them."""
+        """Returns a dict of all attributes, ready for JSON; see `from_json`.
+
+        `probe` is a nested dict, its interval a list [low, high].
+        """
         found = dataclasses.asdict(self)
         if self.probe:
             # JSON reads a list back.
@@ -64,10 +70,10 @@ class FeatureScores:
 
 
 def from_json(found: dict[str, Any]) -> FeatureScores:
-    """Returns the scores that JSON stores.
+    """Rebuilds scores from the dict of `FeatureScores.to_json`.
 
     Raises:
-        KeyError, TypeError, ValueError: It stores something else.
+        KeyError, TypeError, ValueError: The dict has other keys or values.
     """
     probe = found["probe"]
     if probe is not None:
@@ -85,17 +91,21 @@ def compute_scores(
     with_probe: bool,
     seed: int,
 ) -> FeatureScores:
-    """Computes the scores of raw features.
+    """Computes LogME, nearest-neighbor accuracy and the probe of raw features.
 
     Args:
-        features: [n, width].
+        features: [n, width] pooled features, not standardized.
         labels: [n] class indices; every class occurs.
-        pictures_per_class: Of the rung.
+        pictures_per_class: Pictures per class of the rung, kept in the result.
         groups: A key for each picture; those of one key stay together in
             cross-validation and are not each other's neighbors.
         with_probe: Whether the probe is solved, which takes longest.
-        seed: Of its folds.
+        seed: Seed of the probe's folds and of its bootstrap interval.
+
+    Returns:
+        The scores, with the CPU seconds that they took.
     """
+    # CPU time of all threads: waiting for other programs does not count.
     start = time.process_time()
     with head_problem.limit_threads(features):
         logme = log_evidence.compute_log_evidence(features, labels)
@@ -116,7 +126,17 @@ def compute_scores(
 
 
 def find_limit(width: int, classes: int, last: int) -> int:
-    """Returns the pictures a class, at most `last`, that a probe can take."""
+    """Finds the pictures per class on which a probe takes a minute at most.
+
+    Args:
+        width: Numbers in a feature vector.
+        classes: Number of classes.
+        last: Pictures per class that are wanted.
+
+    Returns:
+        `last`, or the first of it times 3/4, 9/16, … that is small enough.
+    """
+    # The solver's cost grows as n·min(n, width)·classes.
     while last > 1 and not linear_probe.is_small(
         last * classes, width, classes
     ):
@@ -131,9 +151,11 @@ def _solve_probe(
     solved = linear_probe.solve(features, labels, groups=groups, seed=seed)
     if solved.out_of_fold is None:
         return None
+    # NaN rows: pictures that were in no fold's validation part.
     judged = np.isfinite(solved.out_of_fold).all(axis=1)
     truth, logits = labels[judged], solved.out_of_fold[judged]
     hits = logits.argmax(axis=1) == truth
+    # Cross-entropy -ln p(true class), finite where p underflows to 0.
     losses = -special.log_softmax(logits, axis=1)[np.arange(len(truth)), truth]
     low, high = classification_metrics.accuracy_interval(
         int(hits.sum()), len(hits), seed=seed

@@ -28,13 +28,13 @@ _START_SECONDS = 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinalistRuns:
-    """Facts that the runs of all finalists share.
+    """Facts that the fine-tuned runs of all finalists share.
 
     Attributes:
-        config: The command.
-        num_pictures: Of all splits.
-        fingerprint: Of the data.
-        folder: Gets a workdir for each run.
+        config: Options of the command.
+        num_pictures: Number of pictures in all splits.
+        fingerprint: Hash of the data's contents, labels and splits.
+        folder: Folder in which each run gets a workdir.
     """
 
     config: recommend_config.RecommendConfig
@@ -53,17 +53,20 @@ def fine_tune_finalists(
 
     Args:
         ranked: The candidates, the best first.
-        runs: Of the finalists.
-        measuring: Knows the runs that were made before.
-        budget: Without a limit nothing is fine-tuned.
+        runs: Facts that both runs share.
+        measuring: Keeps the figures of each run; a finished run with the same
+            config and data is not repeated.
+        budget: Time left; without a limit nothing is fine-tuned.
 
     Returns:
-        The ranking with the figures of the runs; if both were made, the better
-        one on validation is first.
+        A new ranking with the figures of the runs in `fine_tuned`; if both were
+        made, the better one on validation is first. `ranked` itself where the
+        budget has no limit.
     """
     if not budget.is_limited:
         return ranked
     finalists = [row for row in ranked.rows if row.dropped_at is None]
+    # Seconds that a run takes per second that it was estimated to take.
     rows, scale = [], 1.0
     for row in finalists[: halving.FINALISTS]:
         config = _make_config(row, runs)
@@ -96,6 +99,7 @@ def _make_config(
 
 def _run(config: train_config.TrainConfig) -> dict[str, Any]:
     """Trains and returns the figures on validation."""
+    # FOLDER, FOLDER-2, …: a run of other data or options is not overwritten.
     config = lifecycle.number_workdir(config)
     logging.info(
         "Fine-tuning %s in %s.", config.model.backbone, config.output.workdir
@@ -116,6 +120,7 @@ def _sort_fine_tuned(
     rows: list[ranking.Row], task_name: str
 ) -> list[ranking.Row]:
     """Sorts finalists by validation figures if all were fine-tuned."""
+    # Accuracy after fine-tuning is not comparable with that of a probe.
     if not all(row.fine_tuned for row in rows):
         return rows
     figures = tasks.TASKS.get(task_name).figures
@@ -137,11 +142,13 @@ def _estimate_seconds(
 
 
 def _is_finished(figures: Mapping[str, Any]) -> bool:
+    # The workdir may have been deleted since, or be on another machine.
     place = workdir_files.Workdir(pathlib.Path(figures["workdir"]))
     return place.is_finished
 
 
 def _name_note(config: train_config.TrainConfig, fingerprint: str) -> str:
+    # The workdir is a flag too: with another --output the run is made again.
     text = options.to_flagfile(config)
     return hashlib.sha256(f"{fingerprint}\n{text}".encode()).hexdigest()[:32]
 

@@ -27,7 +27,13 @@ _SECONDS = 2.0
 
 
 def main(folder: pathlib.Path) -> int:
-    """Measures every graph in a process forked for it; returns the failures."""
+    """Measures every FOLDER/NAME.pb in a forked process of its own.
+
+    Writes each result into NAME.json, in place of the input's size.
+
+    Returns:
+        The number of graphs that could not be measured: the exit status.
+    """
     failures = 0
     for path in sorted(folder.glob("*.pb")):
         # TensorFlow has computed nothing here, so that it can be forked: each
@@ -48,6 +54,7 @@ def _measure_and_exit(path: pathlib.Path) -> None:
         about.write_text(json.dumps(measure_graph(path, size)))
         status = 0
     finally:
+        # Without the parent's exit handlers, which a fork inherits.
         os._exit(status)
 
 
@@ -55,12 +62,13 @@ def measure_graph(path: pathlib.Path, size: int) -> dict[str, float]:
     """Measures latency and memory of one graph.
 
     Args:
-        path: Of the GraphDef.
+        path: File of a serialized GraphDef from `images:0` to `predictions:0`.
         size: Side of its input, pixels.
 
     Returns:
-        `batch_1` and `batch_32` in milliseconds, `memory_megabytes`: the peak
-        above the memory of TensorFlow alone.
+        `batch_1` and `batch_32`: median milliseconds per call with a batch of 1
+        and 32 pictures; `memory_megabytes`: peak of this process with one
+        picture above its memory before the graph was loaded, 10⁶ bytes.
     """
     before = _read_peak_bytes()
     function = _load_graph(path)
@@ -71,6 +79,7 @@ def measure_graph(path: pathlib.Path, size: int) -> dict[str, float]:
             generator.uniform(0, 255, [batch, size, size, 3]).astype("float32")
         )
         found[f"batch_{batch}"] = time_calls(
+            # np.asarray waits for the result: calls on a GPU return before.
             lambda images=images: np.asarray(function(images))
         )
         if batch == 1:
@@ -80,11 +89,15 @@ def measure_graph(path: pathlib.Path, size: int) -> dict[str, float]:
 
 
 def time_calls(call: Callable[[], object]) -> float:
-    """Returns the median milliseconds of 30 calls after 5.
+    """Measures the median milliseconds of 30 calls, after 5 that are not timed.
 
-    Slow calls are fewer: after two seconds five are enough.
+    Slow calls are fewer: after two seconds five timed calls are enough.
+
+    Args:
+        call: Returns when its computation is done.
     """
     start = time.perf_counter()
+    # The first calls allocate memory and choose kernels.
     for _ in range(_WARM_UP):
         call()
         if time.perf_counter() - start > _SECONDS:
@@ -98,6 +111,7 @@ def time_calls(call: Callable[[], object]) -> float:
         taken.append(ended - begun)
         if len(taken) >= _FEWEST and ended - start > _SECONDS:
             break
+    # The median: single calls are delayed by other processes.
     return 1000 * statistics.median(taken)
 
 

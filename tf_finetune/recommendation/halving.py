@@ -21,11 +21,16 @@ FINALISTS = 2
 
 
 def plan_rungs(num_candidates: int, last: int) -> tuple[int, ...]:
-    """Returns the pictures per class of each rung, rising to `last`.
+    """Plans the rungs: numbers of pictures per class to compare networks on.
 
     Args:
         num_candidates: Networks in the first rung.
-        last: Pictures of the largest class, or the limit on them.
+        last: Pictures per class of the last rung: those of the largest class,
+            or the limit on them.
+
+    Returns:
+        Rising numbers up to `last`, e.g. (5, 20, 300); without 5 for up to four
+        candidates, `last` alone for one or two.
     """
     rungs = tuple(each for each in _RUNGS if each < last)
     if num_candidates <= _FEW:
@@ -34,7 +39,11 @@ def plan_rungs(num_candidates: int, last: int) -> tuple[int, ...]:
 
 
 def count_survivors(num_candidates: int) -> int:
-    """Returns the number of networks that a rung keeps: half, two at least."""
+    """Returns the number of networks that a rung keeps: half, two at least.
+
+    Half is rounded up; a single candidate is kept.
+    """
+    # -(-n // 2) = ⌈n/2⌉, as in the algorithm.
     return min(num_candidates, max(FINALISTS, -(-num_candidates // 2)))
 
 
@@ -44,13 +53,18 @@ def compute_mean_ranks(
     """Computes the mean rank of each candidate over several criteria.
 
     Args:
-        criteria: By name, a value for each candidate, higher is better. A
-            criterion that some candidate lacks does not count.
+        criteria: Values of all candidates by criterion, in one order of
+            candidates, higher is better. A criterion in which some value is
+            None does not count; one at least must be complete.
 
     Returns:
-        The mean rank of each candidate, from 1, lower is better; equal values
-        share the mean of their ranks.
+        The mean rank of each candidate, from 1 (best on all criteria); equal
+        values share the mean of their ranks.
     """
+    # Ranks, not values: log evidence, log loss and percent share no scale. On
+    # ten networks fine-tuned on eight data sets, the mean rank of LogME and
+    # ImageNet accuracy has the best network among its first two on every set
+    # (table of thuml/Transfer-Learning-Library; docs/choosing.md).
     complete = [
         [float(value) for value in values]
         for values in criteria.values()
@@ -64,4 +78,5 @@ def _rank(values: Sequence[float]) -> np.ndarray:
     array = np.asarray(values)
     above = (array[:, np.newaxis] < array).sum(axis=1)
     equal = (array[:, np.newaxis] == array).sum(axis=1)
+    # The mean of the places above+1 … above+equal; a value equals itself.
     return above + (equal + 1) / 2

@@ -1,4 +1,4 @@
-"""Measurements of candidates, kept in the cache so that none is repeated."""
+"""Measurements of candidates, kept in the cache directory and not repeated."""
 
 import hashlib
 import json
@@ -10,34 +10,53 @@ from absl import logging
 from tf_finetune import files
 
 _FOLDER = "recommendations"
+# A measurement has some hundred bytes; a larger file is not one of ours.
 _LIMIT_BYTES = 1 << 24
 
 
 class MeasurementFile:
-    """Measurements of one network by kind and name, as one JSON file.
+    """Measurements of one network, by kind and name, in one JSON file.
 
-    Two processes at once may lose a measurement of one of them, which is then
-    made again.
+    The file is `recommendations/HASH.json` in the cache directory, with the
+    hash of the facts on which the measurements depend. When two processes write
+    at once, one's measurement may be lost, and is made again.
     """
 
     def __init__(self, cache_dir: pathlib.Path, facts: Any) -> None:
-        """Reads the file; a missing or damaged one is empty.
+        """Reads the measurements; a missing or damaged file counts as empty.
 
         Args:
-            cache_dir: The folder shared between runs.
-            facts: All that the measurements hang on, ready for JSON.
+            cache_dir: Folder shared between runs.
+            facts: Everything that the measurements depend on, such as hash of
+                the weights, image size and versions; ready for JSON.
         """
+        # Other weights, sizes or versions have another file, never a stale one.
         text = json.dumps(facts, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self._path = cache_dir / _FOLDER / f"{key}.json"
         self._found = self._read()
 
     def get(self, kind: str, name: str) -> Any | None:
-        """Returns a measurement; None if it has not been made."""
+        """Returns a measurement; None if it has not been made.
+
+        Args:
+            kind: "network", "latency", "scores" or "fine_tuned".
+            name: Name within the kind, such as the device of a latency.
+        """
         return self._found.get(kind, {}).get(name)
 
     def put(self, kind: str, name: str, value: Any) -> None:
-        """Adds a measurement; a cache that cannot be written is logged."""
+        """Adds or replaces a measurement and writes the file at once.
+
+        A file that cannot be written is logged, and the measurement is kept in
+        memory.
+
+        Args:
+            kind: As for `get`.
+            name: As for `get`.
+            value: Ready for JSON.
+        """
+        # Read again: another process may have added to it since.
         kept = self._read()
         self._found = {
             each: kept.get(each, {}) | self._found.get(each, {})

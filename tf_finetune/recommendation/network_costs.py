@@ -15,17 +15,18 @@ from tf_finetune.exports import float32_model
 from tf_finetune.exports.parity import fresh_process
 
 _SCRIPT = pathlib.Path(__file__).parent / "graph_timing.py"
+# For all graphs together.
 _TIMEOUT_SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSize:
-    """Size of a backbone, which its weights and graph determine.
+    """Size of a backbone: parameters, multiply-adds, width.
 
     Attributes:
-        parameters: Of the backbone, without a head.
-        multiply_adds: Of one picture.
-        width: Numbers in a feature vector.
+        parameters: Number of weights of the backbone, without a head.
+        multiply_adds: Multiply-adds of the backbone for one picture.
+        width: Numbers in its pooled feature vector.
     """
 
     parameters: int
@@ -50,8 +51,8 @@ class NetworkLatency:
     Attributes:
         batch_1: Median milliseconds of a batch of one picture.
         batch_32: Median milliseconds of a batch of 32 pictures.
-        memory_megabytes: Peak of its process with one picture, above
-            TensorFlow's own.
+        memory_megabytes: Peak memory of its process with one picture, above
+            that of TensorFlow alone, 10⁶ bytes.
     """
 
     batch_1: float
@@ -60,13 +61,13 @@ class NetworkLatency:
 
 
 def count_multiply_adds(model: keras.Model) -> int:
-    """Counts the multiply-adds of convolutions and dense layers a picture.
+    """Counts the multiply-adds of convolutions and dense layers for a picture.
 
-    A kernel is applied at each position of its layer's output; norms,
-    activations and pooling are left out, as in published figures.
+    Norms, activations and pooling are left out, as in published figures.
 
     Args:
-        model: One input and output; nested models are counted through.
+        model: Built for one size, with one input and one output; nested models
+            are counted through.
     """
     total = 0
     for layer in model.layers:
@@ -78,6 +79,8 @@ def count_multiply_adds(model: keras.Model) -> int:
             for weight in layer.weights
             if len(weight.shape) > 1
         )
+        # h·w·(k·k·c_in·c_out): each kernel number once per output position; a
+        # depthwise kernel has no c_out.
         if kernels:
             total += kernels * math.prod(layer.output.shape[1:-1])
     return total
@@ -91,8 +94,8 @@ def write_graph(
     Args:
         model: Pictures [batch, size, size, 3] → predictions.
         size: Side of the pictures, pixels.
-        folder: Where it goes.
-        name: Of the files.
+        folder: Existing folder that gets NAME.pb and NAME.json.
+        name: NAME, the key of its latency in the result of `time_graphs`.
     """
     frozen = float32_model.freeze_model(model, size)
     graph = frozen.graph.as_graph_def().SerializeToString()
@@ -101,14 +104,19 @@ def write_graph(
 
 
 def time_graphs(folder: pathlib.Path) -> dict[str, NetworkLatency]:
-    """Measures the graphs in a folder in processes of their own.
+    """Measures latency and memory of the graphs in a folder, in a new process.
 
     Args:
-        folder: Filled by `write_graph`.
+        folder: Filled by `write_graph`; its NAME.json are overwritten.
 
     Returns:
-        Latency by name; a graph that could not be run is logged and left out.
+        Latency by NAME; a graph that could not be run is logged and left out.
+
+    Raises:
+        subprocess.TimeoutExpired: All graphs together took more than an hour.
     """
+    # -I: PYTHON* variables, the script's folder and the user's site-packages
+    # are left out of the search for modules.
     done = subprocess.run(
         [sys.executable, "-I", str(_SCRIPT.resolve()), str(folder)],
         env=fresh_process.build_environment(),
@@ -120,6 +128,7 @@ def time_graphs(folder: pathlib.Path) -> dict[str, NetworkLatency]:
     found, missing = {}, []
     for path in sorted(folder.glob("*.json")):
         values = json.loads(path.read_text("utf-8"))
+        # A process that failed has left the JSON with the size alone.
         if "batch_1" in values:
             found[path.stem] = NetworkLatency(**values)
         else:

@@ -35,7 +35,8 @@ from tf_finetune.recommendation import (
 from tf_finetune.runs import run_cache
 from tf_finetune.tasks import catalog as tasks
 
-# Weights of open networks, above which all are closed before another opens.
+# Parameters of open networks, above which all are closed before another opens:
+# 2 GB in float32.
 _OPEN_PARAMETERS = 5e8
 
 
@@ -58,13 +59,13 @@ class NetworkMeasuring:
         class_names: Sequence[str],
         held: contextlib.ExitStack,
     ) -> None:
-        """Opens the measurements; builds no network yet.
+        """Reads the cached measurements of candidates; builds no network yet.
 
         Args:
-            config: The command.
-            found: All candidates.
-            class_names: Of the data.
-            held: Keeps cache entries safe from eviction until it is closed.
+            config: Options of the command.
+            found: All candidates that may be measured.
+            class_names: Class names in the order of class indices.
+            held: Keeps feature caches from being deleted until it is closed.
         """
         self._config = config
         self._class_names = class_names
@@ -77,13 +78,16 @@ class NetworkMeasuring:
     def measure_sizes(
         self, found: Sequence[candidates.Candidate]
     ) -> dict[candidates.Candidate, network_costs.NetworkSize]:
-        """Returns the size of each candidate."""
+        """Returns the size of each candidate, as cached or counted now."""
         return {each: self._measure_size(each) for each in found}
 
     def measure_latencies(
         self, found: Sequence[candidates.Candidate]
     ) -> dict[candidates.Candidate, network_costs.NetworkLatency]:
-        """Returns the latency of each candidate; failures are left out."""
+        """Returns latencies of candidates on this device, cached or timed now.
+
+        Those that could not be timed are logged and left out.
+        """
         known = {
             each: network_costs.NetworkLatency(**values)
             for each in found
@@ -121,7 +125,7 @@ class NetworkMeasuring:
         *,
         with_probe: bool,
     ) -> bool:
-        """Returns whether scores on these pictures cost no time."""
+        """Returns whether a candidate's scores on these pictures are cached."""
         name = self._name_scores(pictures, with_probe=with_probe)
         return self._files[candidate].get("scores", name) is not None
 
@@ -133,7 +137,14 @@ class NetworkMeasuring:
         pictures_per_class: int,
         with_probe: bool,
     ) -> feature_scores.FeatureScores:
-        """Returns the scores of a candidate on pictures that can be decoded."""
+        """Returns the scores of a candidate, as cached or computed now.
+
+        Args:
+            candidate: Backbone and weights.
+            pictures: Decodable pictures of a rung, of every class.
+            pictures_per_class: Value of the rung, kept in the result.
+            with_probe: Whether the probe is solved.
+        """
         name = self._name_scores(pictures, with_probe=with_probe)
         known = self._files[candidate].get("scores", name)
         if known is not None:
@@ -141,6 +152,7 @@ class NetworkMeasuring:
                 feature_scores.from_json(known),
                 pictures_per_class=pictures_per_class,
             )
+        # CPU seconds of all threads: other programs do not lengthen them.
         start = time.process_time()
         features = self._compute_features(candidate, pictures)
         spent = time.process_time() - start
@@ -148,6 +160,7 @@ class NetworkMeasuring:
             features,
             self._index_labels(pictures),
             pictures_per_class=pictures_per_class,
+            # A picture without a group is a group of its own.
             groups=[each.group or each.sha256 for each in pictures],
             with_probe=with_probe,
             seed=self._config.seed,
@@ -167,32 +180,33 @@ class NetworkMeasuring:
     def find_undecodable(
         self, pictures: Sequence[examples.Picture]
     ) -> dict[str, str]:
-        """Returns the reason by path of each picture that cannot be decoded."""
+        """Decodes pictures; returns the reason by path of those that fail."""
         options = train_config.TrainConfig().model
         return verification.decode_pictures(
             pictures,
             cache_dir=self._cache_dir,
+            # Whether a picture decodes does not depend on the size.
             image_size=self._config.image_size or 224,
             resize=self._config.resize,
             pixels=options.pixels,
         )
 
     def close(self, candidate: candidates.Candidate) -> None:
-        """Frees the memory of a candidate that is not needed any more."""
+        """Frees a candidate's network; later figures would build it again."""
         self._open.pop(candidate, None)
 
     def close_all(self) -> None:
-        """Frees the memory of all candidates."""
+        """Frees the networks of all candidates; cached figures stay."""
         self._open.clear()
 
     def read_note(self, candidate: candidates.Candidate, name: str) -> Any:
-        """Returns a note on a candidate's fine-tuned run; None without one."""
+        """Returns figures that `write_note` cached under a name, or None."""
         return self._files[candidate].get("fine_tuned", name)
 
     def write_note(
         self, candidate: candidates.Candidate, name: str, value: Any
     ) -> None:
-        """Notes a candidate's fine-tuned run."""
+        """Caches figures of a fine-tuned run by the hash of data and config."""
         self._files[candidate].put("fine_tuned", name, value)
 
     def _measure_size(
@@ -253,12 +267,14 @@ class NetworkMeasuring:
     ) -> str:
         """Returns the name of a measurement of scores."""
         content = picture_choice.hash_pictures(pictures)
+        # Of the scores only the probe draws at random: its folds.
         probe = f"probe-{self._config.seed}" if with_probe else "no-probe"
         return f"{content}/{probe}"
 
     def _open_file(
         self, candidate: candidates.Candidate
     ) -> measurements.MeasurementFile:
+        # Everything that changes features or sizes, and nothing else.
         facts = {
             "backbone": candidate.backbone,
             "weights": candidates.hash_weights(candidate),
@@ -272,7 +288,7 @@ class NetworkMeasuring:
 
 
 def describe_device() -> str:
-    """Returns this machine and its devices, as latencies hang on them."""
+    """Describes host, processor, threads and devices; keys cached latencies."""
     hardware = environment.describe_environment()["hardware"]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
     devices = ", ".join(hardware["devices"])

@@ -7,12 +7,17 @@ from tf_finetune.recommendation import ranking
 
 
 def find_front(rows: Sequence[ranking.Row]) -> list[bool]:
-    """Returns for each row whether it is on the Pareto front.
+    """Marks the candidates on the Pareto front of accuracy and latency.
 
-    A row is on it if no other one is at least as accurate and at least as fast,
-    and better in one of the two. Accuracies are those of the first probe, which
-    all rows that have one solved on the same pictures; a row without a probe or
-    a latency is not on it.
+    A candidate is on it if no other one is at least as accurate and at least as
+    fast, and better in one of the two. Accuracy is that of the first probe,
+    solved on the same pictures for all; latency is that of one picture.
+
+    Args:
+        rows: Candidates with their measurements, in any order.
+
+    Returns:
+        A bool for each row, in order; False without a probe or a latency.
     """
     return [
         _is_comparable(row)
@@ -22,9 +27,14 @@ def find_front(rows: Sequence[ranking.Row]) -> list[bool]:
 
 
 def compute_standard_error(row: ranking.Row) -> float:
-    """Computes the standard error of the probe's accuracy, 0..0.5."""
+    """Computes the standard error of the first probe's accuracy, 0..0.5.
+
+    Args:
+        row: A candidate with a probe.
+    """
     accuracy = row.compared_probe.accuracy
     pictures = next(each.pictures for each in row.rungs if each.probe)
+    # √(p(1-p)/n), of a binomial share.
     return math.sqrt(accuracy * (1 - accuracy) / pictures)
 
 
@@ -35,6 +45,7 @@ def _is_comparable(row: ranking.Row) -> bool:
 def _dominates(one: ranking.Row, other: ranking.Row) -> bool:
     if not _is_comparable(one):
         return False
+    # Better in one of the two, so that a row does not dominate its equal.
     accuracy = one.compared_probe.accuracy, other.compared_probe.accuracy
     latency = one.latency.batch_1, other.latency.batch_1
     return (

@@ -10,14 +10,14 @@ from tf_finetune.recommendation import pareto_front, ranking
 
 
 def plot_pareto(rows: Sequence[ranking.Row], path: pathlib.Path) -> None:
-    """Draws accuracy against latency as PNG, written atomically.
+    """Draws accuracy against latency into a PNG, written atomically.
 
     The probe's accuracy with one standard error against milliseconds a
-    picture, on a logarithmic axis; dominated networks are gray.
+    picture, on a logarithmic axis; networks off the Pareto front are gray.
 
     Args:
-        rows: Those without a probe or a latency are left out.
-        path: The file to write.
+        rows: Candidates; those without a probe or a latency are left out.
+        path: PNG file to write.
     """
     shown = [row for row in rows if row.compared_probe and row.latency]
     front = pareto_front.find_front(shown)
@@ -34,6 +34,7 @@ def plot_pareto(rows: Sequence[ranking.Row], path: pathlib.Path) -> None:
             capsize=3,
         )
         panel.annotate(
+            # Matplotlib would read text between dollars as a formula.
             row.candidate.label.replace("$", r"\$"),
             (row.latency.batch_1, 100 * row.compared_probe.accuracy),
             textcoords="offset points",
@@ -45,5 +46,6 @@ def plot_pareto(rows: Sequence[ranking.Row], path: pathlib.Path) -> None:
     panel.set_xlabel("latency of one picture, ms")
     panel.set_ylabel("accuracy of the probe, % (± standard error)")
     panel.grid(alpha=0.3, which="both")
+    # Names stand to the right of their points.
     panel.margins(x=0.2)
     result_plots.save_png(drawing, path)

@@ -10,14 +10,18 @@ from tf_finetune.data import examples
 def order_pictures(
     pictures: Sequence[examples.Picture], *, seed: int
 ) -> list[examples.Picture]:
-    """Returns pictures in a random order that hangs on their contents alone.
-
-    Of equal files the first is kept: a copy would be its own neighbor.
+    """Shuffles pictures in an order that depends on contents and seed alone.
 
     Args:
-        pictures: Of the training split.
-        seed: Of the order.
+        pictures: Pictures of the training split, in any order.
+        seed: Seed of the order.
+
+    Returns:
+        A new list. Of files with equal bytes the first is kept: a copy would be
+        the nearest neighbor of its original.
     """
+    # Sorted by hash(seed, content): a picture that is added or removed moves no
+    # other one, and renamed files keep their place.
     first: dict[str, examples.Picture] = {}
     for picture in pictures:
         first.setdefault(picture.sha256, picture)
@@ -27,10 +31,14 @@ def order_pictures(
 def choose_pictures(
     ordered: Sequence[examples.Picture], count: int
 ) -> list[examples.Picture]:
-    """Returns the first `count` pictures of each class, in their order.
+    """Returns the first `count` pictures of each class, or all of a small one.
 
-    Fewer pictures are always a part of more, so that their features are
-    computed once.
+    A smaller `count` gives a subset of a larger one's pictures, so that
+    features are computed once.
+
+    Args:
+        ordered: Pictures from `order_pictures`; their order is kept.
+        count: Largest number of pictures per class.
     """
     taken: collections.Counter = collections.Counter()
     chosen = []
@@ -47,9 +55,14 @@ def count_largest(pictures: Sequence[examples.Picture]) -> int:
 
 
 def hash_pictures(pictures: Sequence[examples.Picture]) -> str:
-    """Returns a hexadecimal hash over contents, labels and groups."""
+    """Hashes contents, labels and groups of pictures, in their order.
+
+    Returns:
+        32 hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for picture in pictures:
+        # surrogateescape: labels and groups need not be valid UTF-8.
         digest.update(
             f"{picture.sha256}/{picture.label}/{picture.group}\n".encode(
                 errors="surrogateescape"

@@ -19,22 +19,23 @@ from tf_finetune.recommendation import (
     time_budget,
 )
 
-# Seconds that decoding adds to each picture, as a rule; a plan needs no
-# better number.
+# Seconds that decoding adds to each picture, roughly; a plan needs no better.
 _DECODE_SECONDS = 0.005
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A candidate with all that was measured of it.
+    """Candidate in a ranking with everything that was measured of it.
 
     Attributes:
         candidate: Backbone and weights.
-        size: Of its network.
-        latency: On this device; None where it was not measured.
-        rungs: Its scores at each rung that it reached.
-        dropped_at: Where it was left out; None: it was compared to the end.
-        fine_tuned: Figures of its fine-tuned run; None: there is none.
+        size: Parameters and multiply-adds of its network.
+        latency: Milliseconds on this device; None where it was not measured.
+        rungs: Scores at each rung (number of pictures per class) it reached.
+        dropped_at: Reason for its exclusion, e.g. "--max_ms" or "5 pictures a
+            class"; None: it was compared to the end.
+        fine_tuned: Validation accuracy, accuracy_interval and log_loss, seconds
+            and workdir of its fine-tuned run; None: not fine-tuned.
     """
 
     candidate: candidates.Candidate
@@ -46,17 +47,17 @@ class Row:
 
     @property
     def compared_probe(self) -> feature_scores.ProbeFigures | None:
-        """The first probe, which all that reached its rung have in common."""
+        """Figures of its first probe, on the same pictures for all; or None."""
         return next((each.probe for each in self.rungs if each.probe), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """Candidates from the best to those that were left out first.
+    """Candidates sorted from the best to those that were left out first.
 
     Attributes:
-        rows: The best first.
-        pictures_per_class: Of the last rung.
+        rows: All candidates, the best first.
+        pictures_per_class: Pictures per class of the last comparison, at most.
     """
 
     rows: tuple[Row, ...]
@@ -70,14 +71,17 @@ def rank_candidates(
     measuring: network_measuring.NetworkMeasuring,
     budget: time_budget.TimeBudget,
 ) -> Ranking:
-    """Measures and ranks the candidates.
+    """Measures candidates and ranks them by successive halving.
 
     Args:
-        config: The command.
-        found: The candidates.
-        pictures: Of the training split.
-        measuring: Measures a network.
-        budget: Of time.
+        config: Options of the command.
+        found: Candidates to compare.
+        pictures: All pictures of the training split.
+        measuring: Measures networks; closes those that are left out.
+        budget: Time left; candidates that exceed it are left out.
+
+    Returns:
+        Every candidate, those left out with the reason in `dropped_at`.
 
     Raises:
         UsageError: No candidate is as small or fast as asked for.
@@ -108,7 +112,7 @@ def _run_rung(
     measuring: network_measuring.NetworkMeasuring,
     budget: time_budget.TimeBudget,
 ) -> tuple[list[Row], list[Row]]:
-    """Scores the candidates of a rung; returns survivors and the others."""
+    """Scores the candidates of a rung; returns survivors and the rest."""
     scored, skipped = _score_rows(
         alive,
         chosen,
@@ -129,11 +133,11 @@ def _run_rung(
 
 
 def sort_rows(rows: Sequence[Row]) -> list[Row]:
-    """Sorts rows of one rung, the best first.
+    """Returns rows of one rung sorted by mean rank, the best first.
 
-    By the mean rank over LogME, the probe's log loss and the published ImageNet
-    accuracy, as far as all rows have them; ties by LogME. Of few pictures the
-    probe's log loss is too coarse to count.
+    Ranked by LogME, the probe's log loss (from 20 pictures per class) and the
+    published ImageNet accuracy, each only where all rows have it; LogME breaks
+    ties. Rows without scores come last.
     """
     scored = [row for row in rows if row.rungs]
     if not scored:
@@ -222,11 +226,7 @@ def _choose_decodable(
     rung: int,
     measuring: network_measuring.NetworkMeasuring,
 ) -> list[examples.Picture]:
-    """Returns the pictures of a rung that can be decoded.
-
-    Raises:
-        DataError: A class has none.
-    """
+    """Returns the pictures of a rung that can be decoded, of every class."""
     chosen = picture_choice.choose_pictures(ordered, rung)
     problems = measuring.find_undecodable(chosen)
     kept = [each for each in chosen if each.path not in problems]
@@ -281,7 +281,7 @@ def _score_rows(
 
 
 def estimate_seconds(row: Row, pictures: int) -> float:
-    """Estimates the seconds of a forward pass over pictures."""
+    """Estimates the seconds to decode and infer a number of pictures."""
     # Where the latency could not be measured, a large network is assumed.
     milliseconds = row.latency.batch_32 / 32 if row.latency else 100.0
     return pictures * (milliseconds / 1000 + _DECODE_SECONDS)

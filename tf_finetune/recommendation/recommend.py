@@ -31,14 +31,15 @@ class Recommendation:
     """The recommended backbone and the comparison behind it.
 
     Attributes:
-        pick: Name of the recommended backbone, with its weights where several
-            candidates have that name.
-        backbone: For `fine_tune` and `--backbone`.
-        weights: For `fine_tune` and `--weights`.
+        pick: Label of the recommended backbone: its name, or NAME=WEIGHTS where
+            several candidates have that name.
+        backbone: Its name, a value for `fine_tune(backbone=…)`.
+        weights: Its weights, a value for `fine_tune(weights=…)`.
         command: The command line that trains it.
-        sentence: Compares it with its best alternative.
-        content: As in `recommend.json`.
-        folder: Of `recommend.json` and `pareto.png`.
+        sentence: Comparison of the pick with its best alternative in points of
+            accuracy and factors of latency.
+        content: Content of `recommend.json`; docs/choosing.md lists its keys.
+        folder: Folder that holds `recommend.json` and `pareto.png`.
     """
 
     pick: str
@@ -56,12 +57,21 @@ def recommend(
     """Compares pretrained backbones on labeled pictures and picks one.
 
     Args:
-        data: As `fine_tune` takes it.
+        data: A folder, CSV file or name as `--data` takes it; or NumPy arrays
+            `(images, labels)`, or a `tf.data.Dataset` of such pairs, with
+            images RGB or gray, 0..255.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.recommend`, by name.
 
+    Returns:
+        The pick with its command, and the figures of all candidates.
+
     Raises:
-        UsageError, DataError, RunError: As `fine_tune`.
+        UsageError: An option is unknown or its value impossible, or no
+            candidate has weights at hand, satisfies the limits or fits into
+            the time budget.
+        DataError: The pictures cannot be used.
+        RunError: Weights cannot be downloaded or read.
 
     Example:
         found = recommend("flowers/", backbones="mobilenet@0.25,resnet50")
@@ -78,10 +88,27 @@ def recommend(
 def recommend_run(
     config: recommend_config.RecommendConfig, *, report: Report
 ) -> Recommendation:
-    """Runs `python -m tf_finetune.recommend`."""
+    """Runs `python -m tf_finetune.recommend`: compares, saves and reports.
+
+    Args:
+        config: All options of the command; `config.data` names the pictures.
+        report: Called with each block of text that a person should read.
+
+    Returns:
+        The recommendation, whose folder holds `recommend.json` and
+        `pareto.png`.
+
+    Raises:
+        UsageError: An option is impossible, or no candidate has weights at
+            hand, satisfies the limits or fits into the time budget.
+        DataError: The pictures cannot be used.
+        RunError: Weights cannot be downloaded or read.
+    """
+    # First, so that listing pictures and importing TensorFlow count as well.
     budget = time_budget.TimeBudget(config.budget_seconds)
     check_config(config)
     found = candidates.list_candidates(config)
+    # Now, rather than when the measurements are made and cannot be saved.
     folder = choose_folder(config)
     if problem := files.find_write_problem(folder):
         raise errors.UsageError(
@@ -91,6 +118,7 @@ def recommend_run(
     data = _list_pictures(config)
     if config.download:
         candidates.download_weights(found)
+    # Importing TensorFlow takes seconds, which refused commands do not spend.
     environment.start_tensorflow()
     ranked = _compare(config, found, data, folder, budget)
     from tf_finetune.recommendation import network_measuring, result_files
@@ -106,7 +134,12 @@ def recommend_run(
 
 
 def check_config(config: recommend_config.RecommendConfig) -> None:
-    """Raises `UsageError` for options that are impossible or unused."""
+    """Checks the options of recommend before any picture is read.
+
+    Raises:
+        UsageError: `--data` is missing, rows of several inputs are asked for,
+            or an option is given that nothing reads.
+    """
     if not config.data.data:
         raise errors.UsageError(
             "--data is needed: a folder with one folder per class, a CSV "
@@ -131,7 +164,12 @@ def check_config(config: recommend_config.RecommendConfig) -> None:
 
 
 def choose_folder(config: recommend_config.RecommendConfig) -> pathlib.Path:
-    """Returns the folder of the results."""
+    """Returns the folder for the results, which is not created.
+
+    Returns:
+        `--output`, or `runs/recommend-DATA` with DATA the last part of `--data`
+        in characters fit for a file name.
+    """
     if config.output:
         return pathlib.Path(config.output).expanduser()
     data = pathlib.PurePath(config.data.data).stem or config.data.data
@@ -183,6 +221,7 @@ def _compare(
         ranked = ranking.rank_candidates(
             config, found, pictures, measuring, budget
         )
+        # The finalists' runs build their networks anew and need the memory.
         measuring.close_all()
     if not ranked.rows[0].rungs:
         raise errors.UsageError(

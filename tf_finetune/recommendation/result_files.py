@@ -22,14 +22,19 @@ def build_json(
     fingerprint: str,
     device: str,
 ) -> dict[str, Any]:
-    """Builds the content of recommend.json.
+    """Builds the content of recommend.json, without writing it.
 
     Args:
-        config: The command.
+        config: Options of the command.
         ranked: The candidates, the best first.
-        budget: With the steps that it left out.
-        fingerprint: Of the data.
-        device: That latencies were measured on.
+        budget: Time budget, which lists the steps that it left out.
+        fingerprint: Hash of the data's contents, labels and splits.
+        device: Device that latencies were measured on.
+
+    Returns:
+        A dict with the keys version, data_fingerprint, device,
+        pictures_per_class, ranking (a dict for each candidate, the best first),
+        pick, command, not_tried.
     """
     front = pareto_front.find_front(ranked.rows)
     best = ranked.rows[0]
@@ -57,6 +62,7 @@ def _build_row(row: ranking.Row, is_on_front: bool) -> dict[str, Any]:
         "weights": candidate.weights,
         "image_size": candidate.image_size,
         "parameters": row.size.parameters,
+        # To three decimals of 10⁶ bytes: whole kilobytes.
         "megabytes_float32": round(row.size.megabytes_float32, 3),
         "megabytes_int8": round(row.size.megabytes_int8, 3),
         "multiply_adds": row.size.multiply_adds,

@@ -9,7 +9,15 @@ _NAME_WIDTH = 24
 
 
 def format_table(rows: Sequence[ranking.Row]) -> str:
-    """Formats the candidates, the best first, those on the front starred."""
+    """Formats candidates as a table for the terminal, one a line.
+
+    Args:
+        rows: Candidates, in the order of the lines.
+
+    Returns:
+        Lines below a header; those on the Pareto front begin with a star, and
+        a dash stands for a figure that was not measured.
+    """
     head = (
         f"  {'backbone':<{_NAME_WIDTH}} {'top-1':>5} {'MB':>6} {'int8':>5} "
         f"{'ms':>6} {'ms/32':>7} {'LogME':>7} {'5-NN':>5} "
@@ -52,14 +60,22 @@ def _format(value: float | None, width: int, digits: int) -> str:
 
 
 def format_sentence(rows: Sequence[ranking.Row]) -> str:
-    """Formats the comparison of the pick with its best alternative.
+    """Formats a sentence that compares the pick with its best alternative.
 
-    That is the fastest other network on the Pareto front; without one, the
-    next of the ranking that has a probe.
+    The alternative is the fastest other network on the Pareto front; without
+    one, the next of the ranking that has a probe and a latency.
+
+    Args:
+        rows: Candidates, the pick first.
+
+    Returns:
+        The sentence; without an alternative it says so.
     """
+    # The fastest network that is not dominated: the pick's price.
     pick, *others = rows
     name = pick.candidate.label
     comparable = [row for row in others if row.compared_probe and row.latency]
+    # A second copy of a row does not dominate it.
     front = [
         row for row in comparable if pareto_front.find_front([row, *rows])[0]
     ]
@@ -71,6 +87,7 @@ def format_sentence(rows: Sequence[ranking.Row]) -> str:
         pick.compared_probe.accuracy - rival.compared_probe.accuracy
     )
     times = pick.latency.batch_1 / rival.latency.batch_1
+    # Such a difference would be printed as 0.0.
     if abs(points) < 0.05:
         compared = "as good as"
     else:

@@ -10,18 +10,18 @@ from absl import logging
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkippedStep:
-    """A step that did not fit into the budget.
+    """Step of a recommendation that did not fit into the time budget.
 
     Attributes:
-        what: The step.
-        needs_seconds: Estimated.
+        what: Description of the step, e.g. "resnet50 on 40 pictures".
+        needs_seconds: Seconds that it was estimated to take.
     """
 
     what: str
     needs_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the step as recommend.json lists it."""
+        """Returns a dict with the attributes' names, seconds to one decimal."""
         return {
             "what": self.what,
             "needs_seconds": round(self.needs_seconds, 1),
@@ -29,10 +29,10 @@ class SkippedStep:
 
 
 class TimeBudget:
-    """Tells whether a step fits into the time that is left.
+    """Time limit of a command, which runs from the object's construction.
 
     Attributes:
-        skipped: Steps that did not.
+        skipped: Steps that `allows` has refused, in order.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class TimeBudget:
         """Starts the clock.
 
         Args:
-            seconds: For everything; None: no limit.
-            clock: Seconds of a clock that is never set back.
+            seconds: Time for all steps together; None: no limit.
+            clock: Returns the seconds of a clock that is never set back.
         """
         self.skipped: list[SkippedStep] = []
         self._seconds = seconds
@@ -53,18 +53,22 @@ class TimeBudget:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a limit."""
+        """Whether there is a time limit."""
         return self._seconds is not None
 
     def allows(self, what: str, needs_seconds: float) -> bool:
-        """Returns whether a step fits; notes and logs one that does not.
+        """Returns whether a step fits into the time that is left.
+
+        One that does not is logged and added to `skipped`.
 
         Args:
-            what: The step.
-            needs_seconds: Estimated; a step of 0 seconds always fits.
+            what: Description of the step.
+            needs_seconds: Seconds that it is estimated to take; a step of 0
+                seconds always fits.
         """
         if self._seconds is None or not needs_seconds:
             return True
+        # Steps that fit are not interrupted: an estimate may be exceeded.
         left = self._seconds - (self._clock() - self._start)
         if needs_seconds <= left:
             return True

@@ -10,11 +10,15 @@ from tf_finetune.recommendation import candidates
 def make_config(
     config: recommend_config.RecommendConfig, candidate: candidates.Candidate
 ) -> train_config.TrainConfig:
-    """Returns the config of a training run of a candidate.
+    """Makes the config of a training run of a candidate.
 
     Args:
-        config: The command, whose options of data are the run's.
-        candidate: Its backbone and weights.
+        config: Options of recommend; those of data, image size, resizing, cache
+            and seed are taken over.
+        candidate: Backbone and weights of the run.
+
+    Returns:
+        A config with the defaults of training in all other options.
     """
     return options.from_keywords(
         train_config.TrainConfig, _collect_keywords(config, candidate)
@@ -24,7 +28,16 @@ def make_config(
 def format_command(
     config: recommend_config.RecommendConfig, candidate: candidates.Candidate
 ) -> str:
-    """Returns the command line that trains a candidate."""
+    """Formats the command line that trains a candidate.
+
+    Args:
+        config: Options of recommend, as for `make_config`.
+        candidate: Backbone and weights of the run.
+
+    Returns:
+        `python -m tf_finetune.train …` with the options that differ from their
+        defaults, quoted for a POSIX shell.
+    """
     usual = options.collect_values(train_config.TrainConfig())
     given = _collect_keywords(config, candidate)
     # The backbone is named even where it is the default.
@@ -40,6 +53,8 @@ def format_command(
 def _collect_keywords(
     config: recommend_config.RecommendConfig, candidate: candidates.Candidate
 ) -> dict[str, Any]:
+    # Splits and seed too: the run trains on the pictures compared here, and
+    # finds their features in the cache.
     return {
         **options.collect_values(config.data),
         "backbone": candidate.backbone,

@@ -30,25 +30,29 @@ def keep_classifier(
     start: float,
     report: Callable[[str], None],
 ) -> finished_run.FinishedRun:
-    """Builds a run from a weights file with its own classifier; trains nothing.
+    """Makes a finished run from a weights file and its own classifier.
 
-    It writes the model and the description files of a finished run to the
-    workdir.
+    Nothing is trained: the model is the backbone with the file's weights and
+    its last layer as the head.
 
     Args:
-        config: The config that the user asked for; `--weights` names the file.
-        paths: Picture files that exports are checked on; may be empty.
-        place: Workdir for results.
-        start: Start of the run, seconds of `time.monotonic`.
-        report: Called with each text for the user.
+        config: Options of the run, checked by preflight.
+        paths: Picture files whose predictions are recorded, to check exports
+            against; empty: none are.
+        place: Workdir of the run, which gets the results.
+        start: `time.monotonic()` at the start of the run, seconds.
+        report: Called with each block of text that a person should read.
+
+    Returns:
+        The finished run, whose model takes RGB 0..255.
 
     Returns:
         The finished run, with its model in memory.
 
     Raises:
-        UsageError: The file has no classifier that can be kept, or its number
-            of classes differs from the number of names.
-        DataError: None of the pictures can be used.
+        UsageError: The file has no classifier that can be kept, or not as many
+            classes as there are names.
+        DataError: Pictures are given and none of them can be used.
     """
     names = _list_names(config)
     task = tasks.TASKS.get(config.model.task)
@@ -76,6 +80,7 @@ def keep_classifier(
     with files.replacing(place.model) as temporary:
         keras_archive.save_archive(built.model, temporary, names)
     _record_predictions(found, paths)
+    # Last: a run counts as finished when all of its files are complete.
     facts = {
         "kept": "classifier",
         "seconds": round(time.monotonic() - start, 1),
@@ -86,6 +91,7 @@ def keep_classifier(
 
 
 def _list_names(config: train_config.TrainConfig) -> tuple[str, ...]:
+    # Without names the file is taken for one of ImageNet's 1000 classes.
     if config.model.class_names is None:
         return classifier_names.list_imagenet_names()
     return classifier_names.read_names(
@@ -100,6 +106,7 @@ def _set_classifier(
 ) -> None:
     """Assigns the weights of a file's classifier to the head's dense layer."""
     layer = head.get_layer("logits")
+    # Names are assigned by position: another number of them is another list.
     there, named = len(classifier.bias), layer.units
     if there != named:
         source = config.model.class_names or "ImageNet"
@@ -149,6 +156,7 @@ def _record_predictions(
     """Records predictions of pictures, on which exports are checked."""
     if not paths:
         return
+    # Headers first, then a full decode of those that look like pictures.
     limit = found.config.data.max_pixels
     pictures, damaged = unlabeled_files.inspect_files(
         list(paths), max_pixels=limit

@@ -32,7 +32,7 @@ GRPC_INSTALL_HINT = (
 
 
 def has_grpc() -> bool:
-    """Returns whether gRPC and the official stubs are installed."""
+    """Returns whether gRPC and TensorFlow Serving's stubs are installed."""
     return all(
         importlib.util.find_spec(each)
         for each in ("grpc", "tensorflow_serving")

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 _NEIGHBORS = 5
-# Temperature of the votes: a neighbor counts exp(cosine / temperature).
+# Temperature of the votes: a neighbor counts exp(cosine / temperature). The
+# weighting of Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric
+# Instance Discrimination", section 3.4, which uses 0.07 and more neighbors.
 _TEMPERATURE = 0.1
 # Rows of similarities that are in memory at a time.
 _BLOCK = 1024
@@ -24,13 +26,15 @@ def compute_accuracy(
     votes wins, of equal ones the first.
 
     Args:
-        features: [n, width] raw features.
+        features: [n, width] raw features; they are standardized here.
         labels: [n] class indices.
-        groups: A key for each example; examples of one key are no neighbors.
-            None: each stands alone.
+        groups: A key for each example; examples with the same key are not
+            counted as each other's neighbors. None: every other example may be
+            a neighbor.
 
     Returns:
-        Value in 0..1; an example without neighbors counts as wrong.
+        Share of examples whose class is predicted right, 0..1; an example
+        without neighbors counts as wrong.
     """
     keys = np.arange(len(labels)) if groups is None else np.asarray(groups)
     _, keys = np.unique(keys, return_inverse=True)
@@ -39,6 +43,7 @@ def compute_accuracy(
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         cosines = rows[block] @ rows.T
+        # exp(-inf) = 0: no vote of the example itself, nor of its group.
         cosines[keys[block, np.newaxis] == keys] = -np.inf
         predicted = _vote(cosines, labels)
         right += int((predicted == labels[block]).sum())

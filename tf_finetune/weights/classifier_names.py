@@ -8,6 +8,7 @@ from tf_finetune import errors, files
 from tf_finetune.data import class_names
 
 IMAGENET_CLASSES = 1000
+"""Classes of the ImageNet challenge (ILSVRC 2012)."""
 
 # Of a million names it has some 20 MB.
 _LONGEST_FILE = 32 << 20
@@ -19,10 +20,17 @@ def read_names(path: pathlib.Path) -> tuple[str, ...]:
     Args:
         path: The file; spaces around a name are removed.
 
+    Args:
+        path: File in UTF-8, of 32 MiB at most.
+
+    Returns:
+        The names in the file's order, without blanks around them: the k-th is
+        that of the classifier's k-th output.
+
     Raises:
         UsageError: The file cannot be read.
-        DataError: There is no name, or one is empty, occurs twice or cannot be
-            written.
+        DataError: The file is empty, or a name is empty, occurs twice or cannot
+            be written.
     """
     try:
         text = files.read_text(path, limit=_LONGEST_FILE)
@@ -46,10 +54,12 @@ def read_names(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def list_imagenet_names() -> tuple[str, ...]:
-    """Lists ImageNet's 1000 class names in the order of its classifiers.
+    """Lists ImageNet's class names in the order of its classifiers' outputs.
 
-    Each is the first of its synonyms ("ant" of "ant, emmet, pismire"), or all
-    of them where two classes share the first ("maillot, tank suit").
+    Returns:
+        1000 distinct names. Each is the first of its synonyms ("ant" of "ant,
+        emmet, pismire"), or all of them where two classes share the first
+        ("maillot, tank suit").
 
     Raises:
         UsageError: The installed TensorFlow Datasets does not hold them.

@@ -31,8 +31,8 @@ class Classifier:
     """Dense layer from pooled features to logits.
 
     Attributes:
-        kernel: float32 [features, classes].
-        bias: float32 [classes].
+        kernel: Weights [features, classes], float32.
+        bias: Biases [classes], float32.
     """
 
     kernel: np.ndarray
@@ -42,15 +42,20 @@ class Classifier:
 def read_classifier(
     loaded: loading.LoadedWeights, *, features: int
 ) -> Classifier:
-    """Reads the classifier of the file that a backbone's weights came from.
+    """Reads the classifier of a weights file that a backbone was loaded from.
 
     Args:
-        loaded: Record of the backbone's weights; its file is read again.
-        features: Width of the backbone's last feature map.
+        loaded: Report on loading the backbone; the file is read again, and the
+            layers that the backbone did not take are the classifier.
+        features: Channels of the backbone's last feature map.
+
+    Returns:
+        The classifier, in Keras' layout; its number of classes is that of the
+        file.
 
     Raises:
         UsageError: The file holds no classifier, or one that is not a single
-            dense layer on `features` pooled features.
+            dense layer on `features` numbers.
     """
     part = weights_source.parse_source(loaded.source).part
     if weights_file.detect_kind(loaded.path) == "torch":
@@ -108,6 +113,7 @@ def _read_torch_top(
             array = file.arrays[name]
             module = name.rpartition(".")[0]
             found.setdefault(module, []).append(
+                # [out, in, h, w] → [h, w, in, out]; [out, in] → [in, out].
                 array.transpose(*range(2, array.ndim), *_LAST_AXES)
                 if array.ndim > 1
                 else array

@@ -1,4 +1,4 @@
-"""ImageNet weights in installed packages, which are not imported."""
+"""ImageNet weights in installed packages, whose code is not imported."""
 
 import importlib.util
 import pathlib
@@ -8,13 +8,13 @@ from tf_finetune.backbones import backbone
 
 
 def check_installed(spec: backbone.BackboneSpec) -> None:
-    """Checks that the package of a backbone's weights is installed.
+    """Checks that the package with a backbone's weights is installed.
 
     Args:
-        spec: Description of the backbone; its `weights_package` is not None.
+        spec: Backbone with a `weights_package`.
 
     Raises:
-        UsageError: The package is not installed.
+        UsageError: The package is missing.
     """
     if _find_folder(spec) is None:
         raise errors.UsageError(
@@ -26,20 +26,24 @@ def check_installed(spec: backbone.BackboneSpec) -> None:
 
 
 def find_file(spec: backbone.BackboneSpec) -> pathlib.Path:
-    """Finds the weights file in the installed package of a backbone's weights.
+    """Finds a backbone's weights file in its installed package.
 
     Args:
-        spec: Description of the backbone; its `weights_package` is not None.
+        spec: Backbone with a `weights_package`.
+
+    Returns:
+        Path of the file, whose SHA-256 is the published one.
 
     Raises:
         UsageError: The package is not installed.
-        RunError: It lacks the file, or the file has another hash.
+        RunError: The package lacks the file, or the file has another SHA-256.
     """
     check_installed(spec)
     package = spec.weights_package
     path = _find_folder(spec) / package.file
     if not path.is_file():
         raise _make_error(spec, f"has no file {package.file}")
+    # Weights of another file could fit and compute something else.
     found = files.sha256(path)
     if found != package.sha256:
         raise _make_error(

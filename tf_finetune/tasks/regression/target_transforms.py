@@ -76,11 +76,12 @@ def fit_transform(
     least: Sequence[float] | None = None,
     bounds: Sequence[float] = (),
 ) -> Transform:
-    """Fits the transform of each target on the training split.
+    """Fits the standardization of each target, or of its logarithm.
 
     Args:
-        kind: "auto" takes the logarithm of a target that is above 0
-            everywhere and whose distribution becomes less skewed by it.
+        kind: "none" takes the targets as they are, "log" their logarithms,
+            "auto" the logarithm of a target that is above 0 everywhere and
+            whose distribution becomes less skewed by it.
         targets: [n, targets] of the training split, none of them constant.
         names: Names of the targets.
         least: [targets], the least value of each in all splits, since the loss

@@ -1,7 +1,7 @@
-"""Networks told from the arrays in a file, for messages before any is built.
+"""Networks identified by the arrays in a PyTorch file, before any is built.
 
-Number of arrays and of parameters, both without classifiers, so that a file
-with another number of classes is recognized.
+The key is the number of arrays and of parameters, both without classifiers, so
+that a file with another number of classes is recognized.
 """
 
 import math
@@ -9,6 +9,8 @@ import math
 from tf_finetune.backbones import catalog
 from tf_finetune.weights.torch import families, reader
 
+# Arrays of classifiers in files of torchvision, timm and others, and of the
+# auxiliary classifiers of GoogLeNet and Inception v3.
 _TOPS = (
     *("fc.", "classifier.", "head.", "heads.", "linear.", "last_linear."),
     "_fc.",
@@ -83,19 +85,35 @@ wide_resnet50_2 265 66902464
 
 
 def identify(file: reader.StateDict) -> str | None:
-    """Returns the name of the network in a file; None if it is not known."""
+    """Identifies the network in a PyTorch file by its arrays and parameters.
+
+    Args:
+        file: Arrays from `reader.read_state_dict`.
+
+    Returns:
+        Name of the architecture, e.g. "resnet50", which need not be one of the
+        backbones; None if it is not in the table.
+    """
     return _read_table().get(_compute_signature(file))
 
 
 def list_backbones() -> list[str]:
-    """Lists the backbones whose weights can be read from PyTorch files."""
+    """Lists the names of backbones that can be loaded from PyTorch files."""
     return sorted(
         name for name in catalog.BACKBONES.names() if families.find_family(name)
     )
 
 
 def describe(file: reader.StateDict) -> str:
-    """Describes the arrays of a file: number, first one, classifier."""
+    """Describes a file's arrays for a message: number, first one, classifier.
+
+    Args:
+        file: Arrays from `reader.read_state_dict`; one at least.
+
+    Returns:
+        Such as "the weights (102 arrays, conv1.weight [64, 3, 7, 7], fc.weight
+        [1000, 512])".
+    """
     first = next(iter(file.arrays))
     words = [
         f"{len(file.arrays)} arrays",
@@ -120,6 +138,7 @@ def _compute_signature(file: reader.StateDict) -> tuple[int, int]:
     sizes = [
         math.prod(array.shape)
         for name, array in file.arrays.items()
+        # num_batches_tracked: a counter, which files before PyTorch 0.4.1 lack.
         if not name.startswith(_TOPS) and not name.endswith("_tracked")
     ]
     return len(sizes), sum(sizes)

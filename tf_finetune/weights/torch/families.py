@@ -16,16 +16,20 @@ Rule = tuple[str, Callable[[re.Match[str]], str]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
-    """Networks whose layers are named by the same rules.
+    """Rules from Keras' layers to PyTorch's modules, for networks of one kind.
+
+    One of `rules`, `modules` and `root` is given.
 
     Attributes:
-        rules: Pattern of a layer's name → module in the file; () where layers
-            and modules are matched by order.
-        modules: In the order in which Keras builds their convolutions, each
-            with a `conv` and a `bn`; () for numbered modules.
-        root: Where the numbered modules lie, and nothing else.
-        tops: Prefixes of arrays that a new head replaces.
-        needed: Arrays of a top that the backbone keeps.
+        rules: Pairs of a pattern that a layer's whole name matches and a
+            function from the match to the module's name; () where layers and
+            modules are matched by order.
+        modules: Names of all modules in the order in which Keras builds their
+            convolutions, each with a `conv` and a `bn` inside; else ().
+        root: Prefix of numbered modules, "features.", whose k-th kernel and
+            norm belong to the k-th of the graph; else "".
+        tops: Prefixes of the classifier's arrays, which a new head replaces.
+        needed: Arrays below `tops` that the backbone keeps nevertheless.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -36,7 +40,14 @@ class Family:
 
 
 def find_family(backbone: str) -> Family | None:
-    """Returns the family of a backbone, "+torch" or not; None without one."""
+    """Finds the family whose naming rules apply to a backbone.
+
+    Args:
+        backbone: Name such as "resnet50"; "+torch" and the like are ignored.
+
+    Returns:
+        The family; None if the backbone has no rules for PyTorch files.
+    """
     name = backbone.partition("+")[0]
     for pattern, family in _FAMILIES:
         if re.fullmatch(pattern, name):
@@ -45,7 +56,15 @@ def find_family(backbone: str) -> Family | None:
 
 
 def find_module(family: Family, layer: str) -> str | None:
-    """Returns the module of a layer by the rules of a family, if it has one."""
+    """Finds the module in a PyTorch file that holds a layer's arrays.
+
+    Args:
+        family: Family with `rules`.
+        layer: Name of the Keras layer, e.g. "conv2_block1_1_conv".
+
+    Returns:
+        Name of the module, e.g. "layer1.0.conv1"; None if no rule matches.
+    """
     for pattern, make_name in family.rules:
         if found := re.fullmatch(pattern, layer):
             return make_name(found)
@@ -57,6 +76,8 @@ def _less(text: str, number: int = 1) -> int:
 
 
 def _name_residual(found: re.Match[str]) -> str:
+    # Keras counts the stem as stage 1 and blocks from 1; torchvision's layer1
+    # is stage 2, and its blocks count from 0.
     stage, block, place, kind = found.groups()
     module = f"layer{_less(stage)}.{_less(block)}"
     if place == "0":
@@ -81,6 +102,7 @@ def _name_transition(found: re.Match[str]) -> str:
 def _name_branch(found: re.Match[str]) -> str:
     block, branch, reduces, kind = found.groups()
     module = f"inception{block}.branch{branch}"
+    # Branches 2 and 3: 1x1 reduction, then convolution; 4: pooling, then 1x1.
     if branch in "23":
         module += ".0" if reduces else ".1"
     elif branch == "4":
@@ -89,6 +111,8 @@ def _name_branch(found: re.Match[str]) -> str:
 
 
 def _name_convnext_block(found: re.Match[str]) -> str:
+    # torchvision's `features` alternates downsampling (0, 2, 4, 6) and stages
+    # (1, 3, 5, 7).
     stage, block, part = found.groups()
     module = f"features.{2 * int(stage) + 1}.{block}"
     return f"{module}.{_CONVNEXT_PARTS[part]}"
@@ -201,6 +225,7 @@ _INCEPTION = Family(
 
 _FAMILIES = (
     (r"resnet(?:18|34|50|101|152)", _RESNET),
+    # Shortcuts of option A have no weights: no downsample to name.
     (r"cifar_resnet(?:20|56)", _CIFAR_RESNET),
     (r"densenet(?:121|169|201)", _DENSENET),
     (r"googlenet", _GOOGLENET),

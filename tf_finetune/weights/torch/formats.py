@@ -1,7 +1,8 @@
 """The three file formats of PyTorch weights: zip, legacy pickles, safetensors.
 
-Each is read after its sizes are checked against the file's. Returned are
-objects as `pickles.load_pickle` makes them, and the numbers of the storages.
+Each is read after its sizes are checked against the file's: zip holds data.pkl
+and a member per storage, legacy five pickles and then count and numbers of each
+storage, safetensors the header's length, a JSON header and the numbers.
 """
 
 import dataclasses
@@ -24,17 +25,18 @@ Format = Literal["zip", "legacy", "safetensors"]
 
 # A header of 10,000 tensors has 1 MB.
 _MAX_HEADER_BYTES = 4 << 20
+# MAGIC_NUMBER and PROTOCOL_VERSION of torch/serialization.py.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Content:
-    """The content of a file.
+    """Object saved in a PyTorch file, and the numbers of its tensors.
 
     Attributes:
-        root: The object that was saved, tensors in it as `tensors.TensorView`.
-        numbers: By storage key, [count] of the storage's element type.
+        root: The object, usually a dict, with `tensors.TensorView` for tensors.
+        numbers: Read-only array [count] by storage key, in the storage's dtype.
     """
 
     root: Any
@@ -42,9 +44,11 @@ class Content:
 
 
 def detect_format(start: bytes) -> Format | None:
-    """Returns the format of a file from its first bytes; None for others.
+    """Detects the format of a weights file from its first 10 bytes or more.
 
-    A zip archive may still be a .keras file.
+    Returns:
+        The format, "zip" for every zip archive (also a .keras file); None for
+        other files.
     """
     if start.startswith(b"PK\x03\x04"):
         return "zip"
@@ -61,18 +65,18 @@ def detect_format(start: bytes) -> Format | None:
 
 
 def find_pickle_member(names: list[str]) -> str | None:
-    """Returns the member of a zip archive that holds the pickle, if any."""
+    """Finds NAME/data.pkl in a zip archive's member names, or returns None."""
     found = [each for each in names if each.count("/") == 1]
     return next((each for each in found if each.endswith("/data.pkl")), None)
 
 
 def read_content(path: pathlib.Path) -> Content:
-    """Reads a file of one of the formats.
+    """Reads a PyTorch file of any of the formats; runs no code of it.
 
     Raises:
-        RunError: It is damaged or refused.
-        OSError: It cannot be read.
-        zipfile.BadZipFile: It is a damaged zip archive.
+        RunError: The file is damaged, of another format, or refused.
+        OSError: The file cannot be read.
+        zipfile.BadZipFile: The file is a damaged zip archive.
     """
     archives.check_regular_file(path)
     with open(path, "rb") as file:
@@ -197,6 +201,7 @@ def _read_numbers(
 
 def _read_safetensors(file: BinaryIO) -> Content:
     size = os.fstat(file.fileno()).st_size
+    # uint64 length of the header, JSON header, numbers.
     start = file.read(8)
     (length,) = struct.unpack("<Q", start) if len(start) == 8 else (0,)
     if not 2 <= length <= min(_MAX_HEADER_BYTES, size - 8):
@@ -253,6 +258,7 @@ def _parse_entry(
             f"{name!r:.80} of shape {list(shape)} in {dtype} does not fit its "
             f"place {list(offsets)} in the file's {body:,} bytes of numbers."
         )
+    # Row-major: an axis steps over all elements of the axes behind it.
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return tensors.make_view(storage, 0, shape, strides), offsets[0]
 
@@ -275,11 +281,7 @@ def _check_byte_order(is_little: bool) -> None:
 
 
 def _list_storages(root: Any) -> list[tensors.Storage]:
-    """Lists the storages of all tensors in an object, each once.
-
-    Raises:
-        RunError: Two tensors disagree about a storage.
-    """
+    """Lists the storages of all tensors in an object, each once."""
     found: dict[str, tensors.Storage] = {}
     seen: set[int] = set()
     pending = [root]

@@ -18,7 +18,11 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def iterate_layers(model: keras.Model) -> Iterator[Any]:
-    """Yields the layers of a model that have weights, nested ones included."""
+    """Yields the layers that have weights, those of nested models included.
+
+    Args:
+        model: Its layers come in `model.layers` order, depth first.
+    """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from iterate_layers(layer)
@@ -27,7 +31,11 @@ def iterate_layers(model: keras.Model) -> Iterator[Any]:
 
 
 def sort_by_creation(layers: Sequence[Any]) -> list[Any]:
-    """Sorts layers by the numbers that Keras has put behind their names."""
+    """Returns layers sorted by the number behind their names, in a new list.
+
+    Keras numbers unnamed layers as they are built ("conv2d", "conv2d_1", …); a
+    name without a number counts as 0.
+    """
 
     def read_number(layer: Any) -> int:
         found = re.search(r"_(\d+)$", layer.name)
@@ -37,15 +45,17 @@ def sort_by_creation(layers: Sequence[Any]) -> list[Any]:
 
 
 def has_kernel(layer: Any) -> bool:
-    """Returns whether a layer is a convolution or dense."""
+    """Returns whether a layer is a (depthwise) 2D convolution or dense."""
     return isinstance(layer, _KERNELS)
 
 
 def list_parts(layer: Any) -> tuple[str, ...]:
-    """Lists the arrays of a layer's module, as the file names their last part.
+    """Lists PyTorch's names of a layer's arrays, in order of `layer.weights`.
 
-    In the order of the layer's variables; "" stands for an array without a
-    module of its own.
+    Returns:
+        E.g. ("weight", "bias", "running_mean", "running_var") for a batch norm
+        and ("weight",) for a convolution without bias; ("",) for a layer whose
+        array bears the module's name itself.
     """
     if isinstance(layer, keras.layers.BatchNormalization):
         affine = _AFFINE if layer.scale else _AFFINE[1:]
@@ -58,11 +68,20 @@ def list_parts(layer: Any) -> tuple[str, ...]:
 
 
 def convert_array(array: np.ndarray, layer: Any, variable: Any) -> np.ndarray:
-    """Returns an array in the layout of a layer's variable, float32.
+    """Converts a PyTorch array to the layout of a Keras layer's variable.
 
-    Kernels are [out, in, height, width] and [out, in] in PyTorch; here they are
-    [height, width, in, out] and [in, out], of depthwise convolutions [height,
+    Kernels are [out, in, height, width] and [out, in] in PyTorch, [height,
+    width, in, out] and [in, out] in Keras, of depthwise convolutions [height,
     width, channels, multiplier].
+
+    Args:
+        array: Array of the file.
+        layer: Keras layer whose kind determines the layout.
+        variable: Its variable.
+
+    Returns:
+        float32 array; other arrays keep their shape. It need not fit the
+        variable, which the caller checks.
     """
     array = array.astype("float32")
     if array.ndim == 2 and isinstance(layer, keras.layers.Dense):
@@ -72,8 +91,9 @@ def convert_array(array: np.ndarray, layer: Any, variable: Any) -> np.ndarray:
         kernel = array.transpose(2, 3, 0, 1)
         return kernel.reshape(*kernel.shape[:2], -1, layer.depth_multiplier)
     if array.ndim == 4:
+        # [out, in, h, w] → [h, w, in, out]; grouped kernels likewise.
         return array.transpose(2, 3, 1, 0)
-    # `layer_scale` is [channels, 1, 1] in the file.
+    # `layer_scale` is [channels, 1, 1] in the file, [channels] in Keras.
     if array.ndim == 3 and len(variable.shape) == 1:
         return array.reshape(-1)
     return array

@@ -1,4 +1,4 @@
-"""Match of a PyTorch file's arrays with a backbone: complete, or refused.
+"""Match of a PyTorch file's arrays with a backbone's variables, all or none.
 
 Nothing may be left over on either side but the file's classifier: a network
 that fits only in part is another one.
@@ -20,12 +20,12 @@ _IGNORED = ("num_batches_tracked",)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Match:
-    """A file's arrays for every variable of a backbone.
+    """Value from a PyTorch file for every variable of a backbone.
 
     Attributes:
-        values: A variable of the model and its value, in its layout.
-        modules: By layer, its module in the file.
-        top: Names of the arrays of the file's classifier, which are not used.
+        values: Pairs of a variable and its value in Keras' layout, float32.
+        modules: Module in the file by the name of the layer.
+        top: Names of the file's classifier arrays, sorted; they are not used.
     """
 
     values: tuple[tuple[Any, np.ndarray], ...]
@@ -36,13 +36,28 @@ class Match:
 def match_arrays(
     model: keras.Model, family: families.Family, file: reader.StateDict
 ) -> Match:
-    """Matches every variable of a model with an array of a file.
+    """Matches every variable of a backbone with an array of a PyTorch file.
+
+    Arrays of the file's classifier are not used, and `num_batches_tracked` is
+    ignored; any other array must belong to a layer of the model.
+
+    Args:
+        model: Keras backbone without a classifier; it is not changed.
+        family: Rules that map its layers to modules of the file.
+        file: The state dict that was read.
+
+    Returns:
+        The value of each variable, converted to Keras' layout, the module of
+        each layer, and the names of the classifier's arrays.
 
     Raises:
-        RunError: An array is missing, left over, of another shape, not finite,
-            or variances are negative or all zero. Nothing has been assigned.
+        RunError: An array is missing, has another shape or is not finite; one
+            belongs neither to a layer nor to the classifier; or the variances
+            of a batch norm are all zero or one is negative.
     """
     layers = list(layer_arrays.iterate_layers(model))
+    # Keras sorts the layers of parallel branches by depth in the graph, not by
+    # the order in which they were built.
     if family.modules:
         layers = layer_arrays.sort_by_creation(layers)
     arrays = {
@@ -50,6 +65,7 @@ def match_arrays(
         for name, array in file.arrays.items()
         if not name.endswith(_IGNORED)
     }
+    # The last norm of ConvNeXt is needed, though it lies in `classifier.0`.
     top = {
         name
         for name in arrays
@@ -107,6 +123,7 @@ def _list_modules(
     kernels = [
         name.removesuffix(".weight")
         for name in names
+        # Norms have a weight too, of one axis.
         if name.endswith(".weight") and arrays[name].ndim == 4
     ]
     norms = [
@@ -130,6 +147,7 @@ def _match_by_number(
 ) -> dict[str, str]:
     """Matches kernels with kernels and norms with norms, in order."""
     kernels, norms = modules
+    # Counted apart: the convolutions of squeeze-and-excitation have no norm.
     ours = [layer for layer in layers if layer_arrays.has_kernel(layer)]
     others = [layer for layer in layers if not layer_arrays.has_kernel(layer)]
     if (len(ours), len(others)) != (len(kernels), len(norms)):

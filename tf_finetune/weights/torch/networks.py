@@ -1,4 +1,4 @@
-"""The network in a PyTorch file: nested checkpoints, prefixes of names."""
+"""Network in a PyTorch checkpoint: nested dicts, prefixes of tensor names."""
 
 from typing import Any
 
@@ -28,15 +28,19 @@ Views = dict[str, tensors.TensorView]
 
 
 def find_network(root: Any, part: str = "") -> Views:
-    """Finds the tensors of a network in an object that was saved.
+    """Finds the tensors of a network in a saved checkpoint.
 
     Args:
-        root: What the file holds.
-        part: Name of the network in a checkpoint of several; "": the only one.
+        root: Object of the file: a state dict, or a dict of several.
+        part: Key of the network in a dict of several, e.g. "model_ema"; "": the
+            only one.
+
+    Returns:
+        The tensors by name, prefixes included.
 
     Raises:
-        UsageError: It holds no network, not the named one, or several and none
-            was named.
+        UsageError: The checkpoint holds no network, not the named one, or
+            several and none was named.
     """
     if not isinstance(root, dict):
         raise errors.UsageError(
@@ -50,8 +54,10 @@ def find_network(root: Any, part: str = "") -> Views:
     }
     if part:
         return _choose_network(networks, part)
+    # Tensors at the top are the network itself, whatever dicts lie beside it.
     if own := _list_tensors(root):
         return own
+    # A checkpoint may hold other dicts of tensors beside the network.
     usual = {name: networks[name] for name in _NETWORKS if name in networks}
     found = usual or networks
     if len(found) == 1:
@@ -65,10 +71,15 @@ def find_network(root: Any, part: str = "") -> Views:
 
 
 def strip_prefixes(views: Views) -> tuple[Views, str]:
-    """Removes the prefixes that every name has.
+    """Removes prefixes such as "module." that all tensor names share.
+
+    Args:
+        views: Tensors by name; it is not changed. The update counter of
+            torch's AveragedModel is left out of the result.
 
     Returns:
-        The tensors by their shorter names, and the prefix; "" without one.
+        The tensors by their shorter names, and all prefixes that were removed,
+        joined; "" if there were none.
     """
     views = {n: each for n, each in views.items() if n not in _COUNTERS}
     removed = ""

@@ -15,11 +15,18 @@ _MAX_NAME = 200
 
 
 class Name(str):
-    """A name that a pickle mentions, such as "torch.FloatStorage"."""
+    """Qualified name in a pickle, such as "torch.FloatStorage", as text only.
+
+    Nothing is imported by it; its type tells it from a text of the file.
+    """
 
 
 class ForeignNameError(Exception):
-    """A pickle mentions a name that is neither a tensor nor a dict."""
+    """Error for a class or function in a pickle that no tensor needs.
+
+    Attributes:
+        name: Its qualified name, such as "posix.system".
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -27,7 +34,12 @@ class ForeignNameError(Exception):
 
 
 class Machine:
-    """The stack and the memo of a pickle that is interpreted."""
+    """Stack machine that interprets the instructions of a pickle.
+
+    Attributes:
+        stack: Values, the result last.
+        memo: Values that the pickle refers to again, by index.
+    """
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -35,10 +47,16 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, name: str, argument: Any) -> None:
-        """Runs one instruction.
+        """Runs one instruction, which changes stack and memo.
+
+        Args:
+            name: Name of the opcode as in `pickletools`, e.g. "BINPUT".
+            argument: Its decoded argument; None if it has none.
 
         Raises:
-            RunError: It is none that PyTorch writes.
+            RunError: The instruction is none that PyTorch writes.
+            ForeignNameError: It mentions a name that no tensor needs.
+            IndexError, KeyError, TypeError, ValueError: The pickle is damaged.
         """
         if name in _VALUES:
             self.stack.append(argument)
@@ -61,6 +79,7 @@ class Machine:
             )
 
     def _push_name(self, argument: str | None) -> None:
+        # STACK_GLOBAL (protocol 4) takes both words from the stack.
         if argument is None:
             attribute, module = self.stack.pop(), self.stack.pop()
             if not isinstance(module, str) or not isinstance(attribute, str):
@@ -117,6 +136,8 @@ def _set_state(stack: list[Any]) -> None:
 
 def _push_storage(stack: list[Any]) -> None:
     """Turns the persistent id of a storage into a `tensors.Storage`."""
+    # ("storage", type, key, device, count), as persistent_id in
+    # torch/serialization.py returns; old files add a view.
     word, kind, key, _, count, *view = stack.pop()
     if word != "storage" or type(count) is not int or count < 0:
         raise ValueError("a persistent id is no storage")
@@ -136,6 +157,7 @@ def _call(stack: list[Any]) -> None:
     stack.append(_CALLS[name](*arguments))
 
 
+# Both versions of torch: v2 adds requires_grad and hooks, which end in *_.
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> tensors.TensorView:
@@ -170,6 +192,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch.Size": _make_size,
 }
+# Instructions whose decoded argument is the value to push.
 _VALUES = {
     "BININT",
     "BININT1",
@@ -190,6 +213,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_DICT": dict,
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
+    # A list: hashing items of an untrusted file could overflow the stack.
     "EMPTY_SET": list,
     "MARK": lambda: _MARK,
 }
@@ -203,6 +227,7 @@ _STEPS: dict[str, Callable[[list[Any]], None]] = {
     "APPEND": lambda stack: _append_items(stack, [stack.pop()]),
     "APPENDS": lambda stack: _append_items(stack, _pop_mark(stack)),
     "ADDITEMS": lambda stack: _append_items(stack, _pop_mark(stack)),
+    # The key lies below the value.
     "SETITEM": lambda stack: _set_items(stack, [stack.pop(-2), stack.pop()]),
     "SETITEMS": lambda stack: _set_items(stack, _pop_mark(stack)),
     "BUILD": _set_state,

@@ -12,27 +12,46 @@ from tf_finetune import errors
 from tf_finetune.weights.torch import pickle_machine
 
 MAX_BYTES = 64 << 20
-"""Largest pickle that is interpreted; a network's has less than 1 MB."""
+"""Largest pickle that is interpreted, bytes; a network's has under 1 MB."""
 
 # A checkpoint of ResNet-152 with its optimizer has 130,000.
 _MAX_INSTRUCTIONS = 1_000_000
+# Tensors' numbers lie outside the pickle, so that values in it are small.
 _MAX_VALUE_BYTES = 1 << 20
 
 
 class BoundedFile:
-    """A file of which only some bytes are read, few at a time."""
+    """Reader of a file that refuses more than a number of bytes in all.
+
+    A value in the file may have 1 MiB at most.
+    """
 
     def __init__(self, file: BinaryIO, limit: int = MAX_BYTES) -> None:
+        """Wraps a file.
+
+        Args:
+            file: Binary file, read from its position on.
+            limit: Bytes that may be read in all.
+        """
         self._file = file
         self._left = limit
 
     def read(self, count: int) -> bytes:
-        """Reads `count` bytes, fewer at the end."""
+        """Reads `count` bytes, fewer at the end of the file.
+
+        Raises:
+            RunError: They are more than 1 MiB, or than the limit still allows.
+        """
         self._take(count)
         return self._file.read(count)
 
     def readline(self) -> bytes:
-        """Reads a line, as names are written."""
+        """Reads a line, its first 1000 bytes at most, as names are written.
+
+        Raises:
+            RunError: It is longer than the limit still allows.
+        """
+        # Names have less than 100 bytes; a line without end is not read whole.
         line = self._file.readline(1000)
         self._take(len(line))
         return line
@@ -48,14 +67,17 @@ class BoundedFile:
 
 
 def load_pickle(file: BoundedFile) -> Any:
-    """Interprets the next pickle of a file.
+    """Interprets the next pickle of a file; imports and runs nothing.
+
+    Args:
+        file: Stands behind the pickle afterwards.
 
     Returns:
-        Numbers, texts, tuples, lists and dicts; tensors as
-        `tensors.TensorView`, storages as `tensors.Storage`.
+        The pickled object, made of numbers, texts, tuples, lists and dicts;
+        tensors as `tensors.TensorView`, storages as `tensors.Storage`.
 
     Raises:
-        RunError: It calls anything but what tensors need, is no pickle, or is
+        RunError: It calls functions that no tensor needs, is no pickle, or is
             too large.
     """
     machine = pickle_machine.Machine()
@@ -99,6 +121,7 @@ def _describe_foreign_name(name: str, rest: Iterator[tuple[str, Any]]) -> str:
         "Nothing of it was run. Save the weights alone, with torch.save("
         "net.state_dict(), 'weights.pth')."
     )
+    # A whole model may begin with a user's class; torch's modules come later.
     try:
         later = [str(each) for code, each in rest if code == "GLOBAL"]
     except (errors.RunError, ValueError):

@@ -21,15 +21,16 @@ from tf_finetune.weights.torch import formats, networks, tensors
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StateDict:
-    """The arrays of a network in a PyTorch file.
+    """Arrays of a network in a PyTorch file.
 
     Attributes:
         path: The file that was read.
-        sha256: Of the file.
-        arrays: By name, e.g. "layer1.0.conv1.weight", in the file's order and
-            element types; views of the file's numbers that are not to be
-            written to. Kernels are [out, in, height, width].
-        prefix: Removed from every name ("module."); "" without one.
+        sha256: Hexadecimal SHA-256 of the file.
+        arrays: Read-only arrays by name, e.g. "layer1.0.conv1.weight", in the
+            file's order and element types. Kernels are [out, in, height,
+            width].
+        prefix: Prefix that was removed from every name, e.g. "module."; "" if
+            there was none.
     """
 
     path: pathlib.Path
@@ -42,23 +43,29 @@ def read_state_dict(path: pathlib.Path, *, part: str = "") -> StateDict:
     """Reads the arrays of a network from a .pth, .pt, .bin or .safetensors.
 
     Args:
-        path: The file.
-        part: Name of one of several networks in it ("model_ema"); "": the
-            only one.
+        path: The file; its format is detected by content.
+        part: Key of one of several networks in it ("model_ema"); "": the only
+            one.
+
+    Returns:
+        The arrays, without a prefix that all names share.
 
     Raises:
-        UsageError: The file holds no network, or several and none was named.
-        RunError: It is damaged, or refused: it wants to run code, or would
-            take more memory than its size.
+        UsageError: The file holds no network, not the named one, or several
+            and none was named.
+        RunError: The file is damaged, cannot be read, or is refused: it wants
+            to run code, or would take more memory than its size.
     """
     with keras_files.explain_errors(path):
         content = formats.read_content(path)
+        # For the record of the run, and for names that end in their hash.
         sha256 = files.sha256(path)
     try:
         found = networks.find_network(content.root, part)
     except errors.UsageError as error:
         raise errors.UsageError(f"--weights={path}: {error}") from error
     views, prefix = networks.strip_prefixes(found)
+    # Tensors of one storage (tied weights) share its memory.
     arrays = {
         name: tensors.view_array(content.numbers[view.storage.key], view)
         for name, view in views.items()

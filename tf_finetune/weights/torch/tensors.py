@@ -38,12 +38,12 @@ _MAX_AXES = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Numbers in a file that tensors are views of.
+    """Block of numbers in a file that one or more tensors are views of.
 
     Attributes:
-        key: Its name in the file.
-        dtype: "float32", "bfloat16", ….
-        count: Of numbers.
+        key: Name of the block in the file.
+        dtype: Element type: "float32", "bfloat16", ….
+        count: Number of elements.
     """
 
     key: str
@@ -58,13 +58,13 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorView:
-    """A tensor before its storage is read.
+    """Tensor of a file as a strided view of a storage that is not read yet.
 
     Attributes:
-        storage: Holds its numbers.
-        offset: Of its first number in the storage.
+        storage: Block of numbers that the tensor lies in.
+        offset: Index of its first element in the storage.
         shape: Sizes of its axes.
-        strides: Steps in the storage along its axes, in numbers.
+        strides: Steps in the storage along its axes, in elements, not bytes.
     """
 
     storage: Storage
@@ -74,17 +74,30 @@ class TensorView:
 
 
 def find_storage_type(name: str) -> str | None:
-    """Returns the element type of "FloatStorage" and the like, if known."""
+    """Returns the element type of a storage class, or None if it is unknown.
+
+    Args:
+        name: Class name in a pickle: "FloatStorage" is "float32".
+    """
     return _STORAGE_TYPES.get(name)
 
 
 def find_safetensors_type(name: str) -> str | None:
-    """Returns the element type of "F32" and the like, if known."""
+    """Returns the element type of a safetensors dtype, or None if unknown.
+
+    Args:
+        name: Name in a safetensors header: "F32" is "float32".
+    """
     return _SAFETENSORS_TYPES.get(name)
 
 
 def find_dtype(name: str) -> np.dtype:
-    """Returns NumPy's dtype of an element type, little-endian."""
+    """Returns the little-endian NumPy dtype of an element type.
+
+    Args:
+        name: "float32", "bfloat16" (from ml_dtypes), ….
+    """
+    # NumPy has no bfloat16 of its own.
     if name == "bfloat16":
         import ml_dtypes
 
@@ -95,11 +108,18 @@ def find_dtype(name: str) -> np.dtype:
 def make_view(
     storage: object, offset: object, shape: object, strides: object
 ) -> TensorView:
-    """Makes a view after checking that it lies within its storage.
+    """Makes a view of a storage after checking values that a file may forge.
+
+    Args:
+        storage: A `Storage`.
+        offset: Index of the first element.
+        shape: List or tuple of the sizes of the axes.
+        strides: List or tuple of steps along the axes, in elements.
 
     Raises:
-        RunError: It reaches outside its storage, has more elements than it
-            (a stride of 0 makes an array of any size), or is no view at all.
+        RunError: The view reaches outside its storage, has more elements than
+            it (a stride of 0 makes an array of any size), or a value is of the
+            wrong type.
     """
     if not isinstance(storage, Storage):
         raise errors.RunError("A tensor in the file has no storage.")
@@ -125,12 +145,17 @@ def make_view(
 
 
 def view_array(numbers: np.ndarray, view: TensorView) -> np.ndarray:
-    """Returns a tensor as a view of its storage's numbers; nothing is copied.
+    """Returns a tensor as an array that shares its storage's memory.
 
     Args:
-        numbers: [count] of the storage.
-        view: From `make_view`.
+        numbers: [count] elements of the storage.
+        view: Checked view, from `make_view`.
+
+    Returns:
+        Array of the view's shape and the dtype of `numbers`; not a copy, but
+        for an empty one.
     """
+    # An empty tensor may begin behind the end of its storage.
     if not math.prod(view.shape):
         return np.zeros(view.shape, numbers.dtype)
     size = numbers.dtype.itemsize
@@ -145,16 +170,20 @@ def view_array(numbers: np.ndarray, view: TensorView) -> np.ndarray:
 
 
 def list_counts(values: object) -> tuple[int, ...]:
-    """Returns sizes or strides as a tuple, if they can be those of a tensor.
+    """Checks sizes or strides from a file and returns them as a tuple.
+
+    Args:
+        values: List or tuple of 16 whole numbers at most, each from 0 to 2^48.
 
     Raises:
-        RunError: They are too many, or some are negative or no whole numbers.
+        RunError: They are something else.
     """
     if not isinstance(values, list | tuple) or len(values) > _MAX_AXES:
         raise errors.RunError(
             "A tensor in the file has no list of sizes or strides, or one of "
             f"more than {_MAX_AXES}."
         )
+    # Not isinstance: True is an int to it.
     for each in values:
         if type(each) is not int or not 0 <= each < 1 << 48:
             raise errors.RunError(

@@ -11,12 +11,27 @@ from tf_finetune.weights.torch import architectures, families, reader
 def check_file(
     spec: backbones.BackboneSpec, path: pathlib.Path, *, part: str = ""
 ) -> reader.StateDict:
-    """Reads a file and checks that it can be one of a backbone's network.
+    """Reads a PyTorch file and checks that it is of a backbone's architecture.
+
+    Architectures outside the table of known ones pass; they are compared array
+    by array when they are loaded.
+
+    Args:
+        spec: Backbone to load the file into; its graph is not built.
+        path: A .pth, .pt, .bin or .safetensors file.
+        part: Key of one of several networks in it ("model_ema"); "": the only
+            one.
+
+    Returns:
+        The file's arrays.
 
     Raises:
-        UsageError: It is that of another network, or of none known here.
-        RunError: It is damaged, incomplete or refused.
+        UsageError: The file holds another network or none, or there are no
+            rules for PyTorch files of this backbone.
+        RunError: The file is damaged, incomplete (its name ends in the hash of
+            another content) or refused.
     """
+    # Before the file is read, which may have gigabytes.
     if families.find_family(spec.name) is None:
         raise errors.UsageError(
             f"--weights={path} is a PyTorch file, and there is no rule "
@@ -25,6 +40,7 @@ def check_file(
         )
     file = reader.read_state_dict(path, part=part)
     _check_hash(file)
+    # An unknown signature passes: the match of all arrays decides.
     found = architectures.identify(file)
     if found is not None and found != _get_base(spec):
         known = found in architectures.list_backbones()
@@ -41,6 +57,7 @@ def check_file(
 
 
 def _get_base(spec: backbones.BackboneSpec) -> str:
+    # "resnet50+torch" has the arrays of ResNet-50 in another graph.
     return spec.name.partition("+")[0]
 
 

@@ -18,15 +18,27 @@ from tf_finetune.weights.torch import (
 def load(
     backbone: backbones.Backbone, path: pathlib.Path, *, part: str = ""
 ) -> tuple[reader.StateDict, merge_report.MergeReport]:
-    """Loads a file's weights into a backbone that was just built.
+    """Loads a PyTorch file's weights into a backbone that was just built.
+
+    Args:
+        backbone: Its variables are assigned in place.
+        path: A .pth, .pt, .bin or .safetensors file.
+        part: Key of one of several networks in it ("model_ema"); "": the only
+            one.
+
+    Returns:
+        The file's arrays, and a report in which every layer is matched and the
+        file's classifier is unused.
 
     Raises:
-        UsageError: The file is that of another network.
+        UsageError: The file holds another network or none.
         RunError: The backbone's graph is not the file's; or an array is
             missing, left over, or cannot be a weight. Nothing is assigned then.
     """
     spec = backbone.spec
     file = torch_files.check_file(spec, path, part=part)
+    # Shapes do not tell the graphs apart: torchvision's ResNet-50 fits Keras'
+    # shape by shape, and features are then 22 % off (with random weights).
     name = torch_names.find_torch_name(spec.name)
     if name is not None and spec.torch_rules is None:
         raise errors.RunError(
@@ -42,6 +54,7 @@ def load(
             f"{file.path} does not hold the weights of {spec.name}: {error}. "
             f"It holds {architectures.describe(file)}. Nothing was loaded."
         ) from error
+    # Only after every array has been checked: a refused file changes nothing.
     for variable, value in match.values:
         variable.assign(value)
     return file, merge_report.MergeReport(
@@ -59,12 +72,16 @@ def load(
 def check_graph(
     spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
 ) -> None:
-    """Raises `UsageError` for a Keras file that may not fit a "+torch" graph.
+    """Checks that a Keras file for a "NAME+torch" backbone describes its graph.
 
     Args:
-        spec: Of the backbone that the file is to be loaded into; with rules of
-            PyTorch's graph.
-        file: Of Keras; without its graph it may be that of Keras' own network.
+        spec: Backbone that the file is to be loaded into.
+        file: Content of a Keras file. Arrays alone may be those of Keras' own
+            network, which computes other features with the same shapes.
+
+    Raises:
+        UsageError: The backbone is "NAME+torch", and the file holds neither a
+            graph nor the name of a run's backbone.
     """
     own = spec.name.partition("+")[0]
     if not (file.graph or file.backbone):
@@ -77,11 +94,14 @@ def check_graph(
 
 
 def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
-    """Describes the graph and the preprocessing that a file needs.
+    """Describes the graph and the preprocessing that a PyTorch file needs.
 
     Args:
-        spec: Of the backbone that the file was loaded into.
-        name: Of the file.
+        spec: Backbone that the file was loaded into.
+        name: Name of the file, the sentence's subject.
+
+    Returns:
+        A sentence for the log, without a period.
     """
     rules = spec.torch_rules or backbones.TorchRules(keeps_layers=True)
     differences = [
@@ -113,6 +133,7 @@ def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
 _SCALINGS = {
     "torch": "by ImageNet's mean and standard deviation",
     "tf": "to -1..1",
+    # ConvNeXt has a Normalization layer of its own.
     "in_graph": "by ImageNet's mean and standard deviation",
     "lite": "as (x - 127) / 128",
 }
