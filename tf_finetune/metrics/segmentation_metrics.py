@@ -44,8 +44,9 @@ class PixelCounter:
         """Counts the pixels of a picture.
 
         Args:
-            true: [height, width] class indices; others are ignored.
-            predicted: [height, width] class indices.
+            true: [height, width] class indices; values from the number of
+                classes on (255) are ignored; none is negative.
+            predicted: [height, width] class indices; any at ignored pixels.
 
         Returns:
             Mean IoU of this picture alone, 0..1; NaN: all pixels ignored.

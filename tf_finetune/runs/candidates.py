@@ -155,11 +155,16 @@ class Selection:
 def compare_candidates(
     candidates: Mapping[str, Candidate], task: task_contract.Task, seed: int
 ) -> Selection:
-    """Selects the best of several candidates by their metrics on validation.
+    """Selects the best of several candidates by tests on the validation split.
+
+    Each is compared with the best of those before it, in the order of
+    `candidates`. A statistically significant difference of the leading metric
+    decides, otherwise the lower mean loss; ties go to the earlier one.
 
     Args:
-        candidates: By name; the `figures` of each on validation are not None.
-        task: The task of the run.
+        candidates: At least one, by name, in order of preference; `figures` of
+            each on validation are not None.
+        task: The task of the run; it formats the metrics in the result's text.
         seed: Seed of the bootstrap.
 
     Returns:

@@ -39,25 +39,33 @@ def fuse_inputs(
     chosen: candidates.Candidate,
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Solves, selects, saves and evaluates one model of all inputs of a table.
+    """Fits a model on all inputs of a table's rows and keeps the best fusion.
 
-    It writes the fused model, predictions.csv, evaluation.json and the pictures
+    A fusion combines a row's pictures and other columns. Heads on some of the
+    inputs are solved on the training rows, and so are stacks, weighted sums of
+    their logits. The best stack, or the network, its logits averaged over a
+    row's pictures, is selected on the validation rows. Rows that cannot be
+    used are left out with a warning.
+
+    It writes the fused model, predictions.csv, evaluation.json and the rows
     that exports are checked on to the workdir.
 
     Args:
         context: The run, with the weights of `chosen` in its model.
-        learned: Result of training; features are those of its probe.
+        learned: Result of training. A stack gets its features from the
+            pretrained network, with the weights of `learned.probe`.
         chosen: The candidate whose weights the model has.
         figures: Metrics of single pictures, as `results.evaluate_splits`
             returns them.
 
     Returns:
-        Metrics of rows, a new dict with the keys of `figures` and "fusion";
-        those of single pictures are among its baselines.
+        A new dict with the keys of `figures`, now with metrics of rows, and
+        "fusion": what was kept, numbers of rows, rows left out, parts. The
+        metrics of single pictures are among the baselines of each split.
 
     Raises:
-        RunError: The fused model does not compute the logits that its parts
-            were solved for.
+        RunError: The saved model's logits differ by more than rounding from
+            those that were evaluated.
     """
     joined, left_out = input_rows.join_pictures(
         input_rows.read_table(context.config.data), context.data

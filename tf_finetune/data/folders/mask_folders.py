@@ -149,10 +149,11 @@ def match_file_sets(
     root: folder_tree.Folder,
     found: list[tuple[file_sets.FileSetKey, file_sets.FileSet]],
 ) -> tuple[list[FolderPair], set[int]]:
-    """Pairs the pictures and masks of each split and location.
+    """Pairs file sets of pictures with file sets of masks of the same data.
 
-    Returns:
-        The pairs, sorted by path, and the `id()` of every file set in them.
+    Sets of the same split and location (`FileSetKey.rest`) belong together;
+    lone masks of a split go with its only pictures. Returns the pairs by path
+    of their pictures, and the `id()` of every set in them.
 
     Raises:
         DataError: Two folders could be the same side of a pair.

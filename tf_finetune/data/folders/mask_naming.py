@@ -52,7 +52,8 @@ class NamingRule:
             stem: The picture's path without suffix.
 
         Returns:
-            None if the name does not have the rule's text before and after.
+            The folders and the common part; None if the name lacks the rule's
+            text before or after, or nothing would be left.
         """
         return _strip_affix(stem, self.image)
 

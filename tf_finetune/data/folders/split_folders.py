@@ -212,7 +212,8 @@ def _repeats_siblings(
 def has_unlabeled_name(name: str) -> bool:
     """Tells if a folder's name says that its pictures have no label.
 
-    Such are "pred" and "unlabeled", and names of general words ("images").
+    It does if any word is one such as "pred" or "unlabeled", or if all words
+    are general ("images") or numbers.
     """
     known = any(
         word in _UNLABELED_WORDS for word in folder_words.split_words(name)

@@ -128,21 +128,23 @@ def check_origin(
     hosts: frozenset[str] | None,
     version: str,
 ) -> None:
-    """Checks that a request comes from no web page of another origin.
+    """Rejects a request that a web page of another origin sent.
 
     A browser sends requests for any page that it shows, also to this machine.
     It names the page in Origin. If a page's own host name was made to resolve
-    to this machine (DNS rebinding), Host has that name.
-    Programs send no Origin, and pass; browsers always send one with a POST.
+    to this machine (DNS rebinding), Host has that name. Programs send no
+    Origin, and pass; browsers always send one with a POST.
 
     Args:
         headers: The request's header fields.
-        hosts: The result of `list_expected_hosts`.
-        version: The HTTP version; before HTTP/1.1, Host may be missing.
+        hosts: Host names that are allowed in Host, in lower case, as
+            `list_expected_hosts` returns them; None: any.
+        version: The HTTP version without "HTTP/", as in ASGI's
+            `http_version`: "1.0" or "1.1". Host is required for "1.1" only.
 
     Raises:
-        RequestError: 403, Host or Origin is another one; 400, Host is missing,
-            given twice or malformed.
+        RequestError: 403, Host is not in `hosts`, or Origin is not that of
+            Host; 400, Host is missing, given twice or malformed.
     """
     named = headers.getlist("Host")
     if len(named) > 1:

@@ -85,7 +85,11 @@ class Answers(answer_table.AnswerTable):
         return given or "(no label)"
 
     def format_cells(self, row: Answer) -> list[str]:
-        """Formats path, labels, all probabilities and error."""
+        """Formats a row as four CSV cells: path, labels, probabilities, error.
+
+        Predicted labels share one cell, and so do the probabilities of all
+        labels: "cat:0.900000|dog:0.100000".
+        """
         listed = answer_table.join_shares(list(row.probabilities.items()))
         return [
             row.path,

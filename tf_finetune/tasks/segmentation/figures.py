@@ -45,10 +45,11 @@ class Figures:
         return (epoch["val_mean_iou"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the key (rounded mean IoU, pixel accuracy, mean IoU).
+        """Returns the sort key (rounded mean IoU, pixel accuracy, mean IoU).
 
-        First mean IoU to four digits, so that rounding, by which a few pixels
-        among millions may change their class, does not decide.
+        Greater is better. Mean IoU is rounded to four digits first, so that a
+        few pixels among millions do not decide, which rounding may move to
+        another class; an undefined one ranks last.
         """
         mean_iou = figures["mean_iou"]
         mean_iou = -math.inf if mean_iou is None else mean_iou
