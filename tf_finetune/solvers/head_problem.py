@@ -203,6 +203,7 @@ def standardize(
     if scaled:
         scale = features.std(axis=0, dtype="float64")
         # Constant features have deviation 0, or rounding errors of it.
+        # 1e-12: where all are 0, all count as constant.
         scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
     rows, basis = _rotate((features.astype("float64") - mean) / scale)
     return StandardizedFeatures(rows=rows, basis=basis, mean=mean, scale=scale)
@@ -222,6 +223,7 @@ def limit_threads(features: np.ndarray) -> contextlib.AbstractContextManager:
 
 
 def _rotate(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # From n = width on, a rotation would not shorten the rows.
     if rows.shape[0] >= rows.shape[1]:
         return rows, np.eye(rows.shape[1])
     # rows = U S Vᵀ: U S are the rows in the n axes V that they span.
