@@ -249,7 +249,9 @@ def _build_image_changes(
         batch = {
             kind: random_changes.sample_images(
                 # Class indices of masks must not be interpolated.
-                each, boxes, "bilinear" if kind == "images" else "nearest"
+                each,
+                boxes,
+                "bilinear" if kind == "images" else "nearest",
             )
             for kind, each in batch.items()
         }
