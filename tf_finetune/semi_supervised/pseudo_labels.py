@@ -115,6 +115,8 @@ def _propagate_classes(
         # Zhou et al., step 3: F ← α S F + (1 - α) Y.
         found = _ALPHA * (joints @ found) + (1.0 - _ALPHA) * start
     found = np.delete(found, places, axis=0)
+    # A picture that no label reaches gets equal shares of all classes that have
+    # labels.
     found = np.maximum(found, _EPSILON) * (masses > 0)
     found /= found.sum(axis=1, keepdims=True)
     # Class mass normalization (Zhu et al.): class frequencies of unlabeled
