@@ -50,9 +50,11 @@ def build_neighbor_graph(features: np.ndarray) -> sparse.csr_matrix:
     wanted = min(_NEIGHBORS, count - 1)
     rows, columns, weights = [], [], []
     for start in range(0, count, _BLOCK_ROWS):
+        # Of unit vectors the product is the cosine.
         block = units[start : start + _BLOCK_ROWS] @ units.T
         numbers = np.arange(start, start + len(block))
         block[numbers - start, numbers] = -np.inf  # No self-loops.
+        # A partition finds the nearest in linear time; their order is not used.
         nearest = np.argpartition(-block, wanted - 1, axis=1)[:, :wanted]
         cosines = np.take_along_axis(block, nearest, axis=1)
         rows.append(np.repeat(numbers, wanted))

@@ -203,7 +203,6 @@ def standardize(
     if scaled:
         scale = features.std(axis=0, dtype="float64")
         # Constant features have deviation 0, or rounding errors of it.
-        # 1e-12: where all are 0, all count as constant.
         scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
     rows, basis = _rotate((features.astype("float64") - mean) / scale)
     return StandardizedFeatures(rows=rows, basis=basis, mean=mean, scale=scale)
