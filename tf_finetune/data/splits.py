@@ -129,6 +129,7 @@ def _drop_twins(
         other = best.setdefault(picture.sha256, picture)
         if _split_rank(picture) < _split_rank(other):
             best[picture.sha256] = picture
+    # Equal pictures of one split all stay.
     kept, dropped = [], []
     for picture in pictures:
         twin = best[picture.sha256]
