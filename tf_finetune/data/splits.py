@@ -129,10 +129,10 @@ def _drop_twins(
         other = best.setdefault(picture.sha256, picture)
         if _split_rank(picture) < _split_rank(other):
             best[picture.sha256] = picture
-    # Equal pictures of one split all stay.
     kept, dropped = [], []
     for picture in pictures:
         twin = best[picture.sha256]
+        # Equal pictures of one split all stay.
         if twin.split == picture.split:
             kept.append(picture)
         else:
