@@ -73,6 +73,7 @@ def open_regular(
             raise UnfitFileError(
                 f"{path} is not a regular file but {kinds[0]}."
             )
+    # `UnfitFileError` is one, too.
     except OSError:
         os.close(handle)
         raise
@@ -141,6 +142,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Of several processes that write the same path each has its own.
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary

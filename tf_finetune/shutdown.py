@@ -185,6 +185,7 @@ def _enforce_deadline(seconds: float, then: str) -> Iterator[None]:
     # Python's C handler writes a signal's number into the socket, also while
     # the main thread is inside of TensorFlow.
     told, tell = socket.socketpair()
+    # Python takes no blocking socket for this.
     tell.setblocking(False)
     before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
     watch = threading.Thread(
@@ -195,6 +196,7 @@ def _enforce_deadline(seconds: float, then: str) -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(before)
+        # The thread reads an empty string then, and ends.
         tell.close()
         watch.join()
         told.close()
@@ -219,6 +221,7 @@ def _watch_socket(told: socket.socket, seconds: float, then: str) -> None:
             file=sys.stderr,
             flush=True,
         )
+        # `sys.exit` would only end this thread.
         os._exit(128 + number)
 
 

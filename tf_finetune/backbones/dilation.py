@@ -184,6 +184,7 @@ def _change_layer(layer: keras.Layer, place: _LayerChange) -> keras.Layer:
         )
     elif isinstance(layer, _POOLINGS) and place.loses_stride:
         config["strides"] = (1, 1)
+        # Windows of even size have no center either.
         if max(layer.pool_size) % 2 == 0:
             config["padding"] = "same"
     return type(layer).from_config(config)

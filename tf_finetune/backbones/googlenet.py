@@ -34,6 +34,7 @@ def googlenet(image_tensor: keras.KerasTensor) -> keras.Model:
         feature map [batch, size/32, size/32, 1024], rounded up; torchvision's
         own may be a pixel smaller where 32 does not divide the size.
     """
+    # As PyTorch pads; "same" with a stride pads the end more.
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
     x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
     x = _pooling(x, 3, name="pool1")

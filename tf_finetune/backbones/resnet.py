@@ -35,6 +35,7 @@ def resnet34(image_tensor: keras.KerasTensor) -> keras.Model:
 def _resnet(
     image_tensor: keras.KerasTensor, blocks: tuple[int, ...], *, name: str
 ) -> keras.Model:
+    # As PyTorch pads; "same" with a stride pads the end more.
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
     x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
     x = keras.layers.ReLU(name="conv1_relu")(x)
@@ -82,6 +83,7 @@ def _convolution(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
+    # PyTorch's defaults: eps 1e-5, momentum 0.1, which is 0.9 in Keras.
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
     )(x)

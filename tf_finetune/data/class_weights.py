@@ -55,6 +55,7 @@ def weigh_labels(
         weights = found.T
     else:
         # n / (2 · count), as scikit-learn's "balanced" of two classes.
+        # Counts of 0, avoided here, get a weight of 1 below.
         weights = examples / (2.0 * np.maximum(both, 1))
     return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")
 

@@ -119,6 +119,7 @@ def draw_permutation(
     keys = tf.random.stateless_uniform(
         (count,),
         seed=fold_seed(seed, stream, epoch),
+        # Both None: all numbers of int64.
         minval=None,
         maxval=None,
         dtype=tf.int64,

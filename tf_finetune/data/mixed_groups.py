@@ -146,6 +146,7 @@ def build_batches(
     group = _build_loader(groups)
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # Batches are numbered through all epochs.
         epoch, start = number // steps, number % steps * batch_size
         size = tf.minimum(count - start, batch_size)
         low, high = part.compute_bounds(size)

@@ -132,6 +132,7 @@ def _drop_twins(
     kept, dropped = [], []
     for picture in pictures:
         twin = best[picture.sha256]
+        # Equal pictures of one split all stay.
         if twin.split == picture.split:
             kept.append(picture)
         else:

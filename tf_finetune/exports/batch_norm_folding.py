@@ -110,6 +110,7 @@ def _find_foldable_norms(
             continue
         tensor = operation._inbound_nodes[0].input_tensors[0]
         before = makers[id(tensor)]
+        # An output of the model must stay unscaled, too.
         if id(tensor) in outputs or len(users[id(tensor)]) > 1:
             continue
         if _can_absorb(before, operation):

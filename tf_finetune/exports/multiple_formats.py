@@ -124,6 +124,7 @@ def log_progress(
     start = time.monotonic()
 
     def tell() -> None:
+        # `wait` is True as soon as the block ends.
         while not done.wait(seconds):
             logging.info("%s, %.0f s so far", what, time.monotonic() - start)
 

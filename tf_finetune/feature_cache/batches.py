@@ -125,6 +125,7 @@ def take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
     taken = tf.numpy_function(
         rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
     )
+    # A Python function hides the shape of its result.
     return tf.cast(tf.ensure_shape(taken, [None, rows.width]), tf.float32)
 
 

@@ -161,6 +161,7 @@ def evict_features(
                 format_size(entry.size_bytes),
             )
             total -= entry.size_bytes
+    # disk_usage takes existing folders only.
     cache_dir.mkdir(parents=True, exist_ok=True)
     fits_disk = needed_bytes < shutil.disk_usage(cache_dir).free
     return total + needed_bytes <= limit_bytes and fits_disk
@@ -179,6 +180,8 @@ def remove(entry: Entry) -> bool:
         return not entry.path.exists()
     with lock:
         try:
+            # Exclusive and without waiting: fails if a running process holds
+            # it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
@@ -213,6 +216,7 @@ def format_size(count: float) -> str:
 def _read_entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
     size, used = 0, 0.0
     for path in folder.rglob("*"):
+        # Another process may be removing the entry.
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
             size += status.st_size if path.is_file() else 0
@@ -244,6 +248,7 @@ _DESCRIPTIONS = {
 def _format_age(used: float) -> str:
     seconds = max(time.time() - used, 0.0)
     for length, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
+        # From two units on: 90 minutes are shown as such, not as 2 hours.
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
@@ -275,6 +280,7 @@ def _clear(found: Sequence[Entry], name: str, report: Report) -> None:
     chosen = [
         entry
         for entry in found
+        # With the slash "features/1" does not match "features/12".
         if name == "all" or f"{entry.name}/".startswith(f"{name.rstrip('/')}/")
     ]
     if not chosen and name != "all":

@@ -89,6 +89,7 @@ def derive_seeds(wanted: Sequence[View]) -> np.ndarray:
         [int(view.name[start : start + 8], 16) for start in (0, 8)]
         for view in wanted
     ]
+    # The same bits as int32, the dtype of TensorFlow's seeds here.
     return np.array(numbers, "uint32").view("int32")
 
 

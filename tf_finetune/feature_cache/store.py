@@ -194,6 +194,7 @@ class Rows:
 
     def iterate_blocks(self) -> Iterator[np.ndarray]:
         """Yields all rows in order, float32 [n, width], some MiB at a time."""
+        # Blocks are float32, 4 bytes a number.
         size = max(_BLOCK_BYTES // (4 * self.width), 1)
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
@@ -250,6 +251,7 @@ def _open_shard(
         checksum = _read_array(file, size, np.dtype("uint32"))
         header = _read_header(file)
         offset = file.tell()
+    # False: in C order, row by row.
     if header != ((len(names), width), False, dtype):
         raise ValueError(f"rows are {header}")
     # A truncated file, which could not be mapped.
@@ -269,12 +271,15 @@ def _read_array(file: BinaryIO, size: int, dtype: np.dtype) -> np.ndarray:
         raise ValueError(f"expected {dtype}, got {found} {shape}")
     if math.prod(shape) * found.itemsize > size:
         raise ValueError(f"it declares {math.prod(shape):,} names")
+    # `read_array` reads the header once more.
     file.seek(start)
+    # A pickle in a foreign file would run its code.
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
+    # NumPy writes version 1.0 where a header has less than 64 KiB.
     if version != (1, 0):
         raise ValueError(f"format {version}")
     return np.lib.format.read_array_header_1_0(file)

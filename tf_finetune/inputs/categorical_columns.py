@@ -170,6 +170,7 @@ class CategoricalColumns:
         """
         import tensorflow as tf
 
+        # By characters, as `stack` cuts in Python.
         kept = [
             given[:, place]
             if length is None

@@ -113,6 +113,7 @@ def _add_dense(
 ) -> keras.KerasTensor:
     layer = keras.layers.Dense(kernel.shape[1], dtype="float32", name=name)
     outputs = layer(features)
+    # The weights exist since the call.
     layer.set_weights([kernel.astype("float32"), bias.astype("float32")])
     return outputs
 
@@ -136,6 +137,7 @@ def stream_batches(
         pixels: How their files are decoded.
         batch_size: Rows per batch; the last one may be smaller.
     """
+    # The pictures of a row lie one behind the other in a batch.
     count = len(rows[0].paths) if rows else 1
     images = pipeline.build_evaluation_images(
         [path for row in rows for path in row.paths],

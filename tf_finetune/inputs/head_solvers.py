@@ -101,6 +101,7 @@ def fit_least_squares(
     return Stack(
         parts=tuple(out_of_fold),
         weights=weights,
+        # b = ȳ - Σ w_p · x̄_p.
         bias=targets.mean(axis=0) - np.einsum("op,po->o", means, weights),
     )
 
@@ -136,6 +137,7 @@ def fit_log_loss(
         loss, slope = compute_loss(logits)
         pull = np.einsum("no,pno->po", slope, joined)
         if shared:
+            # One weight serves all outputs: their slopes add up.
             pull = pull.sum(axis=1, keepdims=True)
         # A normal prior around the mean of the parts: separable examples and
         # absent labels have no finite optimum without it.
@@ -144,9 +146,11 @@ def fit_log_loss(
         slopes = [(pull + away).ravel(), slope.sum(axis=0) + bias]
         return loss, np.concatenate(slopes)
 
+    # Begins at the mean of the parts, the center of the prior.
     first = np.concatenate(
         [np.full(count * free, 1 / count), np.zeros(outputs)]
     )
+    # No weight below 0 (Breiman 1996, section 2); biases are free.
     bounds = [(0.0, None)] * (count * free) + [(None, None)] * outputs
     found = optimize.minimize(
         measure, first, jac=True, method="L-BFGS-B", bounds=bounds

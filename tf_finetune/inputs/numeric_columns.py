@@ -54,6 +54,7 @@ class NumberEncoding:
         """Indices of the two numbers of each product, squares included."""
         if not self.products:
             return np.zeros(0, "int64"), np.zeros(0, "int64")
+        # The upper triangle and the diagonal: each pair once, and squares.
         return np.triu_indices(len(self.median))
 
     def encode(self, values: np.ndarray) -> np.ndarray:

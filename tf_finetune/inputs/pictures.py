@@ -85,6 +85,7 @@ class Pictures:
 
     def stack_request(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Reads the files into an object array [n, pictures] of bytes."""
+        # Objects: NumPy's own bytes would lose zeros at the end.
         found = np.empty([len(rows), len(self.columns)], object)
         for row, column in np.ndindex(found.shape):
             found[row, column] = pathlib.Path(rows[row][column]).read_bytes()

@@ -28,6 +28,7 @@ def check_arrays(
             "There is no picture to evaluate on; a split needs at least one."
         )
     expected = (count, len(names))
+    # Class indices [n], or one target per output [n, outputs].
     if predictions.shape != expected or targets.shape not in (
         expected,
         (count,),

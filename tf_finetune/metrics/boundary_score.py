@@ -45,6 +45,7 @@ def compute_f1(
     found = np.full(num_classes, np.nan)
     for index in range(num_classes):
         ours, theirs = (points[values == index] for points, values in lines)
+        # A class' boundary is matched with that of the same class only.
         if len(ours) or len(theirs):
             found[index] = _match_boundaries(ours, theirs, near)
     return found
@@ -62,6 +63,7 @@ def average_pictures(pictures: np.ndarray) -> np.ndarray:
     defined = ~np.isnan(pictures)
     total = np.where(defined, pictures, 0.0).sum(axis=0)
     count = defined.sum(axis=0)
+    # At least 1 avoids the warning of 0 / 0; the result is NaN there anyway.
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -82,6 +84,7 @@ def _find_boundary(
         differs = (
             (mask[ours] != mask[theirs]) & ~ignored[ours] & ~ignored[theirs]
         )
+        # Both pixels of a pair are boundary, each of its own class.
         edge[ours] |= differs
         edge[theirs] |= differs
     points = np.argwhere(edge)
@@ -91,10 +94,12 @@ def _find_boundary(
 def _match_boundaries(
     true: np.ndarray, predicted: np.ndarray, near: float
 ) -> float:
+    # One mask has a boundary and the other has none: nothing matches.
     if not len(true) or not len(predicted):
         return 0.0
     precision = _compute_share_near(predicted, true, near)
     recall = _compute_share_near(true, predicted, near)
+    # F1 = 2 P R / (P + R).
     total = precision + recall
     return 2 * precision * recall / total if total else 0.0
 
@@ -107,4 +112,5 @@ def _compute_share_near(
     distances, _ = spatial.cKDTree(others).query(
         points, distance_upper_bound=bound
     )
+    # The query reports inf where no neighbor lies within the bound.
     return float(np.mean(np.isfinite(distances)))

@@ -199,6 +199,7 @@ def bootstrap_difference(
     known = differences[~np.isnan(differences)]
     if not len(known):
         return np.nan, np.nan
+    # The percentiles α/2 and 1 - α/2.
     share = 100 * SIGNIFICANCE / 2
     low, high = np.percentile(known, [share, 100 - share])
     return float(low), float(high)

@@ -7,6 +7,7 @@ import numpy as np
 
 from tf_finetune.metrics import array_checks, confusion_counts
 
+# As in table 1 of Guo et al. 2017.
 CALIBRATION_BINS = 15
 TOP_K = 5
 _PER_CLASS = ("precision", "recall", "f1")
@@ -90,6 +91,7 @@ def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
     # Clopper and Pearson: with n of n right, P(all right) = p^n = 0.025.
     if correct == examples:
         return [float(0.025 ** (1 / examples)), 1.0]
+    # Likewise P(none right) = (1 - p)^n = 0.025.
     if correct == 0:
         return [0.0, float(1 - 0.025 ** (1 / examples))]
     # X ~ Binomial(n, accuracy); the interval is of X / n.
@@ -117,6 +119,7 @@ def top_accuracy(
         Value in 0..1; None where there are not more than `top` classes.
     """
     num_classes = probabilities.shape[1]
+    # Among k classes the true one is always among the k likeliest.
     if num_classes <= top:
         return None
     true = np.take_along_axis(probabilities, labels[:, None], axis=1)
@@ -153,6 +156,7 @@ def log_loss_per_example(
     """
     rows = np.arange(len(labels))
     true = np.asarray(probabilities, dtype="float64")[rows, labels]
+    # Unclipped, a single probability of 0 would make the mean infinite.
     return -np.log(np.clip(true, _FLOAT32_EPSILON, 1.0))
 
 

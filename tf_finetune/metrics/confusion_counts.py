@@ -48,6 +48,7 @@ def count_pixels(
     # One number a cell: true · classes + predicted. Not scikit-learn's
     # `confusion_matrix`, which sorts the pixels of each picture several times.
     cells = np.asarray(labels) * num_classes + np.asarray(predicted)
+    # Without minlength, absent last classes would leave too few cells.
     counts = np.bincount(cells, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
@@ -111,6 +112,7 @@ def _sum_cells(
 ) -> sparse.csr_array:
     """Returns a matrix in which the counts of equal cells are added up."""
     counts = np.asarray(counts, "int64")
+    # The conversion to CSR adds up entries of equal coordinates.
     return sparse.coo_array(
         (counts, (np.asarray(rows), np.asarray(columns))),
         shape=(classes, classes),

@@ -61,6 +61,7 @@ def compute_metrics(
     pairs = _compute_label_figures(
         targets.ravel(), probabilities.ravel(), given.ravel()
     )
+    # A count has neither a micro nor a macro average.
     pairs.pop("support")
     macro = {
         f"macro_{key}": _average_known([row[key] for row in per_label.values()])
@@ -76,6 +77,7 @@ def compute_metrics(
             )
         ),
         **{f"micro_{key}": value for key, value in pairs.items()},
+        # Also known as subset accuracy.
         "exact_match": float(np.mean(np.all(given == targets, axis=1))),
         "hamming_loss": float(np.mean(given != targets)),
         "log_loss": log_loss(targets, probabilities),
@@ -105,6 +107,7 @@ def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     Returns:
         [n].
     """
+    # -[y ln p + (1 - y) ln(1 - p)]: y is 0 or 1, so that one term is left.
     true = np.where(targets, probabilities, 1 - probabilities)
     return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
 

@@ -27,6 +27,7 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> float | None:
 
     if not targets.any():
         return None
+    # AP = Σ (R_k - R_(k-1)) · P_k over the distinct scores.
     return float(metrics.average_precision_score(targets, scores))
 
 
@@ -47,6 +48,7 @@ def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
 
     if targets.all() or not targets.any():
         return None
+    # AUC = P(true above false) + P(equal) / 2.
     return float(metrics.roc_auc_score(targets, scores))
 
 
@@ -132,6 +134,7 @@ def _correct_bias(draws: np.ndarray, whole: float) -> list[float]:
     # count half. The interval ends at Φ(2 z0 ± 1.96), equation 14.10 with a=0.
     below = np.mean(draws < whole) + np.mean(draws == whole) / 2
     least = 0.5 / len(draws)
+    # Φ^-1 of 0 or 1 is infinite: half a draw at least lies on either side.
     bias = special.ndtri(np.clip(below, least, 1 - least))
     shares = special.ndtr(2 * bias + special.ndtri([0.025, 0.975]))
     low, high = np.quantile(draws, shares)
@@ -187,6 +190,7 @@ def _weigh_average_precision(
     found = np.cumsum(weights * ranking.true, axis=1)[:, ranking.ends]
     # AP = Σ (R_k - R_(k-1)) · P_k over the runs of equal scores.
     gains = np.diff(found, axis=1, prepend=0.0)
+    # P_k = found / ranked; ranked is 0 where no example has been drawn yet.
     total = np.sum(gains * found / np.maximum(ranked, 1.0), axis=1)
     every = found[:, -1]
     return np.where(every > 0, total / np.maximum(every, 1.0), np.nan)

@@ -138,6 +138,7 @@ def build_evidence(
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")
     if logged:
+        # A prediction that is not above 0 has no logarithm.
         least = np.finfo("float32").tiny
         targets = np.log(targets)
         predictions = np.log(np.maximum(predictions, least))
@@ -158,6 +159,7 @@ def build_evidence(
     return candidate_selection.Evidence(
         figure="R² of the logarithm" if logged else "R²",
         value=value,
+        # A constant target has variance 0; its errors stay undivided.
         losses=np.mean(squares / np.where(variance > 0, variance, 1), axis=1),
         loss="the unexplained share of the variance",
         size=targets.size,
@@ -169,9 +171,11 @@ def _compute_target_figures(
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, compute in _build_computations(targets, predictions).items():
+        # Every example once: the metric itself.
         value = compute(np.arange(len(targets))[np.newaxis])[0]
         figures[name] = _finite_or_none(value)
         figures[f"{name}_interval"] = None
+        # Draws of a single example cannot vary.
         if figures[name] is not None and len(targets) > 1:
             interval = _bootstrap_interval(compute, len(targets), seed)
             if np.isfinite(interval).all():
@@ -199,6 +203,7 @@ def _build_computations(
         "median_absolute_error": lambda rows: np.median(errors_[rows], axis=1),
     }
     if np.all(targets != 0):
+        # MAPE = mean of |ŷ - y| / |y|.
         relative = errors_ / np.abs(targets)
         found["mape"] = lambda rows: relative[rows].mean(axis=1)
     if np.all(targets > 0) and np.all(predictions > 0):
@@ -216,6 +221,7 @@ def _compute_r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
     # By the range, which is exact; rounding leaves `total` a little above 0.
     same = np.ptp(targets, axis=1) == 0
     with np.errstate(divide="ignore", invalid="ignore"):
+        # 1 - Σ (y - ŷ)² / Σ (y - ȳ)².
         values = 1 - (errors_**2).sum(axis=1) / total
     return np.where(same, np.nan, values)
 
@@ -241,6 +247,7 @@ def _bootstrap_interval(
         )
         for start in range(0, draws, block)
     ]
+    # R² is NaN in draws whose targets are all the same; those are left out.
     low, high = np.nanpercentile(np.concatenate(values), [2.5, 97.5])
     return [float(low), float(high)]
 

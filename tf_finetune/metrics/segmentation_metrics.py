@@ -166,6 +166,7 @@ def frequency_weighted_iou(counts: ClassCounts) -> float:
 
     Source: Long et al. 2015, section 5.
     """
+    # Σ t_i · IoU_i / Σ t_k, t_i the true pixels of class i.
     weights = counts.true / counts.true.sum()
     return float(np.nansum(weights * iou(counts)))
 
@@ -237,6 +238,7 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, float | None]:
         `frequency_weighted_iou`, in 0..1.
     """
     counts = count_classes(confusion)
+    # A class' accuracy is its recall, TP / (TP + FN).
     accuracies = _divide_where(counts.hits, counts.true, counts.true > 0)
     return {
         "mean_iou": _number(mean_iou(counts)),
@@ -269,6 +271,7 @@ def bootstrap_mean_iou(pictures: ClassCounts, *, seed: int) -> list[float]:
             count, np.full(count, 1 / count), size=_BLOCK
         )
         found += list(mean_iou(pictures.resample(times)))
+    # A draw of pictures that are ignored throughout has none.
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return [float(low), float(high)]
 

@@ -69,6 +69,7 @@ def fit_temperature(
     # float64: the lowest temperature multiplies logits by 20.
     logits = np.asarray(logits, "float64")
     found = 1.0
+    # Without an error the loss falls for ever as T goes to 0.
     if not np.all(np.argmax(logits, axis=1) == labels):
         found = _fit_softmax(logits, labels)
     before, after = (

@@ -93,6 +93,7 @@ def build_model(
     build_head = heads.HEADS.get(task.head(options.head))
     top = build_head(backbone, options, task.network.num_outputs(names))
     images = top.backbone.model.inputs[0]
+    # A list of one would make callers of the models pass a list.
     inputs = list(top.inputs) if len(top.inputs) > 1 else top.inputs[0]
     predictions = task.network.predictions(top.logits)
     return Assembly(

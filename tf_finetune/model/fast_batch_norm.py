@@ -67,6 +67,7 @@ def accelerate(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         for layer in changed:
+            # Without it the method of the class is seen again.
             del layer.call
 
 
@@ -116,6 +117,7 @@ def _choose_call(
     layer: keras.Layer, made: _ConvolutionCalls
 ) -> Callable | None:
     """Returns the faster `call` of a layer; None leaves it as it is."""
+    # The block of another model has replaced it already.
     if "call" in vars(layer):
         return None
     if _is_plain_batch_norm(layer):

@@ -136,6 +136,7 @@ def _read_peak_bytes() -> int:
             if each.startswith("VmHWM:")
         ]
         return int(line.split()[1]) * 1024
+    # Without /proc, on macOS, it is counted in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -56,6 +56,8 @@ def _collect_statistics(
     batches: Iterable[tf.Tensor],
 ) -> list[tuple[int, list[tuple[np.ndarray, np.ndarray]]]]:
     """Returns, for each batch, its size and each layer's mean and variance."""
+    # A new function, traced while the batch norms' `call` is replaced; all
+    # other layers are in inference mode.
     step = tf.function(lambda images: model(images, training=False))
     seen = []
     for images in batches:
@@ -90,6 +92,7 @@ def _normalize_by_batch(
     finally:
         for layer, (momentum, trainable) in zip(layers, before, strict=True):
             layer.momentum, layer.trainable = momentum, trainable
+            # Without it the method of the class is seen again.
             del layer.call
 
 

@@ -50,9 +50,11 @@ def build_neighbor_graph(features: np.ndarray) -> sparse.csr_matrix:
     wanted = min(_NEIGHBORS, count - 1)
     rows, columns, weights = [], [], []
     for start in range(0, count, _BLOCK_ROWS):
+        # Of unit vectors the product is the cosine.
         block = units[start : start + _BLOCK_ROWS] @ units.T
         numbers = np.arange(start, start + len(block))
         block[numbers - start, numbers] = -np.inf  # No self-loops.
+        # A partition finds the nearest in linear time; their order is not used.
         nearest = np.argpartition(-block, wanted - 1, axis=1)[:, :wanted]
         cosines = np.take_along_axis(block, nearest, axis=1)
         rows.append(np.repeat(numbers, wanted))
@@ -115,6 +117,8 @@ def _propagate_classes(
         # Zhou et al., step 3: F ← α S F + (1 - α) Y.
         found = _ALPHA * (joints @ found) + (1.0 - _ALPHA) * start
     found = np.delete(found, places, axis=0)
+    # A picture that no label reaches gets equal shares of all classes that have
+    # labels.
     found = np.maximum(found, _EPSILON) * (masses > 0)
     found /= found.sum(axis=1, keepdims=True)
     # Class mass normalization (Zhu et al.): class frequencies of unlabeled

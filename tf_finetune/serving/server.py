@@ -194,6 +194,7 @@ def _start_grpc(
         )
     except RuntimeError as error:
         raise _make_listen_error("grpc_port", asked, config.host) from error
+    # `stop` returns at once, with an event of the end of all calls.
     ends.callback(lambda: server.stop(_GRACE_SECONDS).wait())
     return f"gRPC: {_format_host(config.host)}:{port}"
 

@@ -225,6 +225,7 @@ class Service:
                 f"Signature {signature.name!r} returned {values.size} numbers "
                 f"for {len(examples)} examples.",
             )
+        # The shortest decimal that is this float32, as in `classify`.
         return [float(str(value)) for value in values.ravel()]
 
     def _measure_images(
@@ -267,6 +268,7 @@ def _reduce_by_row(
 
 
 def _make_inputs(examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+    # Objects: NumPy's own bytes would lose zeros at the end.
     inputs = np.empty(len(examples), dtype=object)
     inputs[:] = list(examples)
     return {"inputs": inputs}

@@ -212,6 +212,7 @@ def _measure_jpeg(content: bytes) -> ImageSize:
         if marker in (_JPEG_SCAN, _JPEG_END):
             raise UnknownSizeError
         if marker in _JPEG_FRAMES:
+            # Behind length and precision: height, then width.
             return _make_size(*struct.unpack_from(">HH", content, place + 3))
         if marker and marker not in _JPEG_WITHOUT_LENGTH:
             # A segment's length includes its own two bytes; less would stand
@@ -268,6 +269,7 @@ def _measure_webp(content: bytes) -> ImageSize:
         return ImageSize()
     kind = content[12:16]
     if kind == b"VP8X":
+        # Behind flags and 3 reserved bytes: width - 1, height - 1.
         width = int.from_bytes(_read_three_bytes(content, 24), "little") + 1
         height = int.from_bytes(_read_three_bytes(content, 27), "little") + 1
         return _make_size(width, height, max(1, content.count(b"ANMF")))
@@ -276,6 +278,7 @@ def _measure_webp(content: bytes) -> ImageSize:
         (bits,) = struct.unpack_from("<I", content, 21)
         return _make_size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     if kind == b"VP8 ":
+        # 14 bits each; the two above them ask for scaling.
         width, height = struct.unpack_from("<HH", content, 26)
         return _make_size(width & 0x3FFF, height & 0x3FFF)
     raise UnknownSizeError

@@ -212,6 +212,7 @@ def _list_versions(folder: pathlib.Path) -> dict[int, pathlib.Path]:
     return {
         int(path.name): path
         for path in folder.iterdir()
+        # `isdigit` is true of the digits of other scripts, too.
         if path.name.isascii()
         and path.name.isdigit()
         and (path / _GRAPH).is_file()

@@ -222,6 +222,7 @@ def limit_threads(features: np.ndarray) -> contextlib.AbstractContextManager:
 
 
 def _rotate(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # From n = width on, a rotation would not shorten the rows.
     if rows.shape[0] >= rows.shape[1]:
         return rows, np.eye(rows.shape[1])
     # rows = U S Vᵀ: U S are the rows in the n axes V that they span.

@@ -189,6 +189,7 @@ def _cross_validate(
     # Over all held-out examples: a mean of fold means would weigh small folds
     # more.
     held_out = np.flatnonzero(np.isfinite(left_out[0, :, 0]))
+    # Log loss: -ln softmax(z)_y.
     log_p = special.log_softmax(left_out[:, held_out], axis=2)
     true = log_p[:, np.arange(len(held_out)), labels[held_out]]
     return head_problem.CrossValidation(

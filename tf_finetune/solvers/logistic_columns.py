@@ -46,13 +46,17 @@ class LogisticColumns:
         self.is_mixed = (present > 0) & (present < total)
         self._rows = rows
         self._signs = np.where(targets, 1.0, -1.0)
+        # With weight 0, a column without an optimum stays where it begins.
         self._weights = np.where(self.is_mixed, weights, 0.0)
         # Null model: without coefficients every picture has the same
         # probability, smoothed here as (count + 1/2) / (n + 1).
         share = (present + 0.5) / (total + 1.0)
+        # The bias whose sigmoid is the share: ln(p / (1 - p)).
         self._null = np.log(share / (1 - share))
         # Second derivative of the log loss by the bias: n · p · (1 - p).
         self._curvature = np.maximum(share * (1 - share) * total, 1e-3)
+        # Times the bias' curvature it is that of a coefficient, as the axes are
+        # orthogonal.
         self._sizes = np.mean(rows**2, axis=0)
 
     def losses(self, at: Optimum) -> np.ndarray:
@@ -84,6 +88,8 @@ class LogisticColumns:
         # Minimized: sum of weighted log losses + |coefficients|² / (2 C).
         penalty = 1.0 / strengths
         curved = self._sizes[:, np.newaxis] * self._curvature + penalty
+        # In units of 1 / √curvature the Hessian at the null model is about the
+        # identity.
         steps = np.vstack([1 / np.sqrt(curved), 1 / np.sqrt(self._curvature)])
         first = np.zeros(steps.shape)
         first[-1] = self._null
@@ -94,6 +100,7 @@ class LogisticColumns:
             value, gradient = self._compute_objective(
                 flat.reshape(steps.shape) * steps, penalty
             )
+            # Chain rule: the variables are coefficients / steps.
             return value, (gradient * steps).ravel()
 
         found = (
@@ -105,6 +112,7 @@ class LogisticColumns:
                 options={
                     "maxiter": _ITERATIONS,
                     "maxfun": 2 * _ITERATIONS,
+                    # 0 leaves convergence to the gradient alone.
                     "gtol": _GRADIENT_TOLERANCE,
                     "ftol": 0.0,
                 },

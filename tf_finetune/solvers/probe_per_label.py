@@ -183,6 +183,7 @@ def _cross_validate(
     )
     for strength in shown:
         found = problem.find_optimum(np.full(truth.shape[1], strength), found)
+        # Of each example the loss in the one fold that leaves it out.
         each = np.where(out, weigh * problem.losses(found), 0.0)
         total = each.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
         losses.append(np.where(is_known, total / len(rows), np.nan))

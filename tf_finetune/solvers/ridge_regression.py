@@ -12,6 +12,7 @@ import numpy as np
 from tf_finetune.data import progress
 from tf_finetune.solvers import head_problem
 
+# Three per decade, from 1e-5 to 1e4.
 STRENGTHS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 13))
 """The penalties that are tried, per example, on standardized features."""
 
@@ -115,6 +116,7 @@ def split_folds(
     Returns:
         (training, left out) indices of each fold; empty for a single group.
     """
+    # A set of strings would have another order in each process.
     place = {key: index for index, key in enumerate(dict.fromkeys(groups))}
     parts = _FOLDS_OF_FEW if len(place) <= _FEW else _FOLDS
     count = min(parts, len(place))
@@ -149,6 +151,7 @@ def _solve(
         note = "a single group of pictures; strength not cross-validated"
     # The final solution is on all examples, at the chosen strengths.
     coefficients = _solve_path(rows, targets)[chosen, :, outputs].T
+    # Rows are centered, so that the bias is the mean of the targets.
     kernel, bias = standard.convert_to_raw(coefficients, targets.mean(axis=0))
     return head_problem.LinearHead(
         kernel=kernel,
@@ -178,6 +181,7 @@ def _cross_validate(
         # Each fold is centered by its own examples: the others are not seen.
         mean = rows[solve_on].mean(axis=0)
         path = _solve_path(rows[solve_on], targets[solve_on])
+        # n examples, s strengths, d dimensions, t targets.
         said[:, judge_on] = np.einsum(
             "nd,sdt->snt", rows[judge_on] - mean, path
         ) + targets[solve_on].mean(axis=0)
@@ -201,4 +205,5 @@ def _solve_path(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
     penalties = np.asarray(STRENGTHS) * len(rows)
     # Rounding leaves eigenvalues of a singular matrix a little below 0.
     shrunk = 1 / (np.maximum(values, 0) + penalties[:, np.newaxis])
+    # V · diag(shrunk) · projected, for all strengths at once.
     return np.einsum("wv,sv,vt->swt", vectors, shrunk, projected, optimize=True)

@@ -148,6 +148,8 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
             shuffle=False,
             callbacks=[clock],
         )
+    # From the end of the second step, the last of the warm-up, to that of the
+    # third.
     return clock.times[-1] - clock.times[-2]
 
 

@@ -54,6 +54,7 @@ class EmaCallback(keras.callbacks.Callback):
 
     def _swap_weights(self) -> None:
         optimizer = self._optimizer
+        # Keras has no public name for the averages.
         for weight, average in zip(
             self.model.trainable_variables,
             optimizer._model_variables_moving_average,
@@ -139,4 +140,5 @@ def build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
     targets = tf.zeros([1, *spec.shape[1:]], spec.dtype)
     logits = tf.zeros([each or 1 for each in model.output_shape])
     model.compute_metrics(x=None, y=targets, y_pred=logits)
+    # The example of zeros must not count.
     model.reset_metrics()

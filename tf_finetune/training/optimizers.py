@@ -236,6 +236,7 @@ def _make_keras_schedule(
         initial_learning_rate=0.0 if plan.warmup_steps else plan.peak,
         warmup_target=plan.peak if plan.warmup_steps else None,
         warmup_steps=plan.warmup_steps,
+        # At least 1, for Keras divides by it: all steps may be warm-up.
         decay_steps=max(plan.steps - plan.warmup_steps, 1),
         alpha=1.0 if plan.kind == "constant" else 0.0,
     )

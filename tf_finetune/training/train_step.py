@@ -141,6 +141,7 @@ class Trainer(keras.Model):
         with tf.GradientTape() as tape:
             predicted = self(inputs, training=True)
             loss = self._loss(inputs, targets, predicted, True)
+            # Times the loss scale, if any; `apply` divides the gradients by it.
             scaled = self.optimizer.scale_loss(loss * share)
         variables = [each.value for each in self.trainable_variables]
         gradients = tape.gradient(
@@ -165,6 +166,7 @@ class Trainer(keras.Model):
     def _update_metrics(
         self, piece: ReplicaBatch, loss: tf.Tensor, predicted: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        # Weighed by examples, so that the epoch's loss is a mean over examples.
         self._loss_tracker.update_state(loss, sample_weight=piece.counted)
         return self.compute_metrics(
             _slice_rows(piece.inputs, 0, piece.counted),
@@ -244,6 +246,8 @@ class Trainer(keras.Model):
                 next(steps)[:2],
             )
             break
+        # In the scope, so that the metrics' variables are those of the
+        # strategy.
         with strategy.scope():
             self._symbolic_build(data_batch=data_batch)
 

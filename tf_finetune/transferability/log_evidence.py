@@ -81,6 +81,7 @@ def _decompose(features: np.ndarray, targets: np.ndarray) -> _Spectrum:
         inside = left.T @ targets
     else:
         squares, right = np.linalg.eigh(features.T @ features)
+        # Rounding leaves some eigenvalues a little below 0.
         squares = np.maximum(squares, 0.0)
         lengths = np.sqrt(np.maximum(squares, _TINY))
         inside = (right.T @ (features.T @ targets)) / lengths[:, np.newaxis]
@@ -92,6 +93,7 @@ def _decompose(features: np.ndarray, targets: np.ndarray) -> _Spectrum:
     return _Spectrum(
         squares=squares[keep],
         projections=projections,
+        # |t|² = |Uᵀt|² + the part outside the span of F.
         outside=np.maximum(lengths - projections.sum(axis=0), 0.0),
         count=count,
         width=width,

@@ -59,12 +59,14 @@ def _normalize(features: np.ndarray) -> np.ndarray:
     varies = deviation > 1e-6 * max(float(deviation.max()), 1e-300)
     rows = rows[:, varies] / deviation[varies]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    # At length 1 a product of rows is their cosine.
     return (rows / np.maximum(lengths, 1e-12)).astype("float32")
 
 
 def _vote(cosines: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns the class with the most votes of each row; -1 without any."""
     count = min(_NEIGHBORS, cosines.shape[1])
+    # A partition finds the nearest in linear time; their order is not used.
     nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
     weights = np.exp(
         np.take_along_axis(cosines, nearest, axis=1) / _TEMPERATURE
@@ -74,4 +76,5 @@ def _vote(cosines: np.ndarray, labels: np.ndarray) -> np.ndarray:
         np.arange(len(cosines))[:, np.newaxis], nearest.shape
     )
     np.add.at(votes, (places, labels[nearest]), weights)
+    # All weights are 0 where every other example is of the same group.
     return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)

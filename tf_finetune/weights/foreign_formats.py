@@ -137,6 +137,7 @@ def describe_folder(path: pathlib.Path) -> str:
 
 
 def _is_web_page(start: bytes) -> bool:
+    # A byte order mark may come first.
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
 
@@ -144,6 +145,7 @@ def _is_web_page(start: bytes) -> bool:
 _SIGNS = (
     (_is_web_page, _PAGE),
     (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
+    # The identifier of a flatbuffer follows an offset of 4 bytes.
     (lambda start: start[4:8] == b"TFL3", "is a LiteRT model, not weights"),
     (
         lambda start: start.startswith(b"\x1f\x8b"),

@@ -102,8 +102,10 @@ class GraphRunner:
             graph = model.inner
         chain.append((graph, place.node))
         for graph, node in chain:
+            # Reversed, since the nearest ancestors come first.
             for each in reversed(list(_iterate_ancestors(graph, node))):
                 for leaf in _iterate_inside(each):
+                    # A name is unique within its graph only.
                     found.setdefault(f"{id(graph)}/{leaf.name}", leaf)
         # Resizing and padding move pixels; they scale no colors.
         idle = node_execution.IDENTITY_LAYERS | node_execution.SPATIAL_LAYERS
@@ -211,6 +213,7 @@ class _GraphCall:
         )
 
     def key(self, ref: config_graph.TensorRef) -> tuple[str, int, int]:
+        # As in `_select_call`: beyond the last call it is the last one.
         calls = len(self.graph.nodes[ref.name].calls)
         return ref.name, min(ref.call, max(calls - 1, 0)), ref.tensor
 

@@ -122,6 +122,7 @@ def locate_cache_dir() -> pathlib.Path:
     if home := os.environ.get("KERAS_HOME"):
         return pathlib.Path(home) / "models"
     base = os.path.expanduser("~")
+    # Keras goes there, too, where the home folder is not writable.
     if not os.access(base, os.W_OK):
         base = "/tmp"
     return pathlib.Path(base) / ".keras" / "models"
@@ -152,6 +153,7 @@ def _check_file(path: pathlib.Path, expected: str | None) -> None:
         return
     expected = expected.lower()
     # Keras publishes MD5 for its older files, SHA-256 for others.
+    # Not for security: else MD5 fails where FIPS forbids it.
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -180,6 +182,7 @@ def _download_file(url: str, path: pathlib.Path) -> None:
                     received / 1e6,
                     (length or received) / 1e6,
                 )
+    # `read` with a size raises nothing where a connection ends early.
     if length and received != length:
         raise ValueError(
             f"the download ended after {received:,} of {length:,} bytes"
@@ -202,6 +205,7 @@ def _open_url(url: str) -> IO[bytes]:
         except Exception as error:
             answers.put(error)
 
+    # As a daemon: a lookup that hangs must not keep the process alive.
     threading.Thread(target=connect, daemon=True).start()
     try:
         answer = answers.get(timeout=CONNECT_SECONDS)

@@ -120,6 +120,7 @@ def set_scaling(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
     # (x - m) / √v = scale x + offset: m = -offset / scale, v = 1 / scale²
     layer.input_mean = [float(each) for each in -offset / scale]
     layer.input_variance = [float(each) for each in 1 / scale**2]
+    # `build` makes the constants of the two lists.
     layer.build(layer._build_input_shape)
 
 
@@ -151,6 +152,7 @@ def fit_transform(
     # Least squares of [x, 1] · [Mᵀ; b] = y over all colors.
     solved = np.linalg.lstsq(inputs, middle, rcond=None)[0]
     largest = max(np.abs(middle).max(), 1e-30)
+    # In this form NaN is refused as well.
     if not np.abs(inputs @ solved - middle).max() <= _TOLERANCE * largest:
         return None
     # Coefficients that are rounding errors become exact zeros.

@@ -57,6 +57,7 @@ def convert_arrays(
     biases: dict[int, tuple[str, np.ndarray]] = {}
     dropped = added = 0
     for unit, entry in pairs:
+        # Not strict: a bias, always the last, may be on one side alone.
         for variable, array in zip(unit.variables, entry.arrays, strict=False):
             arrays[id(variable)] = array
         if len(entry.arrays) > len(unit.variables):

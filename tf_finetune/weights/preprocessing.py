@@ -187,8 +187,10 @@ def _set_scaling(
     if (pattern.sum(0) == 1).all() and (pattern.sum(1) == 1).all():
         # M only reorders channels: one entry in each row and column.
         mixture = pattern @ order.T
+        # mixtureᵀ · M · orderᵀ = diag(scale · behind).
         scale = np.diag(mixture.T @ wanted.matrix @ order.T) / behind
     else:
+        # A mixing M goes whole into the kernel; the scale only undoes T.
         mixture = wanted.matrix @ order.T
         scale = 1 / behind
     inner = np.linalg.lstsq(mixture, wanted.offset, rcond=None)[0]
@@ -197,6 +199,7 @@ def _set_scaling(
             f"{_format_refusal(backbone, file, before)}: colors are mixed. "
             f"{_ADVICE}"
         )
+    # S must give (offset · behind + plain.offset) = inner at x = 0.
     input_scaling.set_scaling(layer, scale, (inner - plain.offset) / behind)
     if not np.array_equal(mixture, np.eye(3)):
         _mix_kernel_channels(backbone, file, first, mixture, before)

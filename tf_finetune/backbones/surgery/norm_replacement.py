@@ -108,6 +108,7 @@ def _check_group_size(
     count = channels // _choose_norm_groups(norm, channels)
     # Numbers normalized together: channels of a group times pixels.
     for side in positions:
+        # A side that is not known counts as one pixel.
         count *= side or 1
     if count > 1:
         return

@@ -98,5 +98,6 @@ def _add_block(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
         kernel_initializer="zeros",
         name=f"{block}_se_expand",
     )(x)
+    # 2 · sigmoid(0) = 1: at first the identity.
     x = keras.layers.Rescaling(2.0, name=f"{block}_se_double")(x)
     return keras.layers.Multiply(name=f"{block}_se_excite")([branch, x])

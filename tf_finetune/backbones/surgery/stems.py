@@ -53,6 +53,7 @@ def read_stem(backbone: backbones.Backbone) -> Stem:
             padded = True
             continue
         if convolution := _find_first_convolution(operation):
+            # The inverse of a permutation: for each color its channel.
             color_order = np.argsort(order)
             return Stem(
                 scaling=frozenset(scaling),

@@ -90,6 +90,7 @@ def describe_level(level: training_options.Augmentation) -> str:
     Args:
         level: A key of `LEVELS`.
     """
+    # Keras' layers are a part of each level, so that its version counts, too.
     return f"{VERSION} {LEVELS[level]} {keras.__version__}"
 
 
@@ -203,6 +204,7 @@ def _pack_targets(
 ) -> random_changes.Batch:
     """Returns the targets by Keras' word for such ones."""
     if moves_as == "mask":
+        # Keras' layers take masks as floats with a channel.
         masks = tf.cast(targets, tf.float32)[..., tf.newaxis]
         return {"segmentation_masks": masks}
     return {"labels": targets}
@@ -237,6 +239,7 @@ def _build_image_changes(
     def change(
         batch: random_changes.Batch, draws: random_changes.StatelessSeeds
     ) -> random_changes.Batch:
+        # Labels do not move with the pixels.
         labels = {k: v for k, v in batch.items() if k == "labels"}
         batch = {k: v for k, v in batch.items() if k != "labels"}
         first = next(iter(batch.values()))
@@ -245,7 +248,10 @@ def _build_image_changes(
         )
         batch = {
             kind: random_changes.sample_images(
-                each, boxes, "bilinear" if kind == "images" else "nearest"
+                # Class indices of masks must not be interpolated.
+                each,
+                boxes,
+                "bilinear" if kind == "images" else "nearest",
             )
             for kind, each in batch.items()
         }

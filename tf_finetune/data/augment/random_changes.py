@@ -90,6 +90,7 @@ def draw_boxes(
     share = 1.0 - zoom * numbers[1]
     # One pixel more than the largest shift: bilinear sampling reads a neighbor.
     edges = [math.ceil(shift * side) + 1 for side in (height, width)]
+    # 2 u - 1 is uniform in -1..1.
     top, bottom = _find_ends(
         height, edges[0], share, shift * (2 * numbers[2] - 1)
     )
@@ -227,6 +228,7 @@ def _build_layers(magnitude: float) -> tuple[keras.layers.Layer, ...]:
     # Whatever the global policy is, pixels are computed in float32.
     kind = {"dtype": "float32"}
     return (
+        # Keras counts in whole turns.
         keras.layers.RandomRotation(magnitude * 30 / 360, **kind),
         keras.layers.RandomShear(x_factor=moved, **kind),
         keras.layers.RandomShear(y_factor=moved, **kind),
@@ -268,6 +270,7 @@ def _apply_one_layer(
         for k, layer in enumerate(layers, start=1)
     ]
     return {
+        # Stitching loses the static size of the batch.
         kind: tf.ensure_shape(
             tf.dynamic_stitch(
                 rows, [divided[kind][0], *(part[kind] for part in changed)]

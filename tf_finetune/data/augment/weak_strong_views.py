@@ -87,6 +87,7 @@ def _cut_out(
     pixels = tf.range(side, dtype=tf.float32)[tf.newaxis] / side
 
     def cover(center: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        # The size is uniform in 0..1, so that `_CUTOUT_SHARE` is the most.
         return tf.abs(pixels - center) < size * _CUTOUT_SHARE / 2
 
     rows = cover(numbers[0], numbers[1])[:, :, tf.newaxis, tf.newaxis]

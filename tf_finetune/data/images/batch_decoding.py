@@ -74,6 +74,7 @@ def decode_batch(
                 ),
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
+            # The places restore the order.
             deterministic=False,
         )
         .ignore_errors()
@@ -126,6 +127,7 @@ def read_sizes(contents: tf.Tensor) -> tf.Tensor:
         .with_options(_pipeline_options())
     )
     places, seen = found.get_single_element()
+    # A place that is not filled stays 0; the last row is the blank's.
     rows = tf.scatter_nd(places[:, None], seen, [count + 1, 2])
     return tf.ensure_shape(rows[:count], [None, 2])
 
@@ -143,6 +145,7 @@ def _pipeline_options() -> tf.data.Options:
 
 def _explain_errors(contents: tf.Tensor) -> tf.Tensor:
     """Returns string [batch], the error each picture has if it is bad."""
+    # Padded, because substr raises where it begins behind the end.
     head = tf.strings.join(
         [tf.strings.substr(contents, 0, _HEAD_BYTES), b"\0" * _HEAD_BYTES]
     )

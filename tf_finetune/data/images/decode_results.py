@@ -263,5 +263,6 @@ def _measure_range(stored: np.ndarray) -> tuple[int, ...]:
     # Colors below transparent pixels are arbitrary and not seen.
     if channels in (2, 4) and (seen := stored[..., -1] > 0).any():
         colors = colors[seen]
+    # "lower": a value that occurs, not one between two.
     most = np.percentile(colors, _HIGH_PERCENTILE, method="lower")
     return int(colors.min()), int(colors.max()), int(most)

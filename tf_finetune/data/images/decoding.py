@@ -189,6 +189,7 @@ def _compile_loader(
         input_signature=[tf.TensorSpec((), tf.string)],
         autograph=False,
     )
+    # Cached beyond the pipeline whose graph may be under construction here.
     with tf.init_scope():
         return function.get_concrete_function()
 
@@ -228,6 +229,7 @@ def _decode_reduced_jpeg(
     ratio is taken.
     """
     sides = tf.image.extract_jpeg_shape(contents)[:2]
+    # Padding fits the longer side into the square, the others the shorter.
     decisive = tf.reduce_max if resize == "pad" else tf.reduce_min
     ratios = tf.constant(_JPEG_RATIOS)
     is_enough = decisive(sides) >= 2 * image_size * ratios

@@ -184,6 +184,7 @@ def describe_kind(kind: str) -> str:
 
 def has_sixteen_bits(contents: bytes) -> bool:
     """Tells if the bytes of a file are a PNG of 16 bits a sample."""
+    # IHDR comes first: bit depth is byte 24, color type byte 25 of the file.
     return contents[:8] == b"\x89PNG\r\n\x1a\n" and contents[24:25] == b"\x10"
 
 
@@ -206,6 +207,7 @@ def has_alpha(contents: bytes) -> bool:
         is_lossless = contents[12:16] == b"VP8L"
         return (is_container or is_lossless) and bool(flags & 0x10)
     if kind == "GIF":
+        # A graphic control extension with flags set (GIF89a, section 23).
         return re.search(rb"\x21\xf9\x04[\x01-\xff]", contents) is not None
     if kind == "BMP":
         # Compression and the mask of the alpha channel.
@@ -221,6 +223,7 @@ def is_lossless_webp(contents: bytes) -> bool:
 
     It must hold a VP8L chunk (lossless), and no VP8 chunk or animation.
     """
+    # The RIFF header takes 12 bytes: "RIFF", length, "WEBP".
     position, found = 12, set()
     while position + 8 <= len(contents):
         name = contents[position : position + 4]
@@ -243,6 +246,7 @@ def describe_rare_jpeg(contents: bytes) -> str:
 
     Source: ITU-T T.81, table B.1.
     """
+    # Behind the start-of-image marker.
     position = 2
     while position + 9 <= len(contents) and contents[position] == 0xFF:
         marker = contents[position + 1]
@@ -254,6 +258,7 @@ def describe_rare_jpeg(contents: bytes) -> str:
             return "JPEG-LS"
         # SOF markers; C4, C8 and CC are DHT, JPG and DAC.
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+        # Frame header (B.2.2): marker, length of 2 bytes, sample precision.
         if is_frame:
             return _describe_process(marker, contents[position + 4])
         position += 2 + int.from_bytes(

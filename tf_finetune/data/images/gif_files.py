@@ -13,6 +13,8 @@ import tensorflow as tf
 from tf_finetune.config import model_options
 from tf_finetune.data.images import header_numbers, png_webp_bmp_files
 
+# Extension introducer, image separator (section 20), graphic control label
+# (section 23).
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 _WHITE = b"\xff" * 768  # The largest table.
 _MAX_BLOCKS = 10_000
@@ -90,8 +92,10 @@ def _read_first_frame(contents: tf.Tensor) -> _Frame:
     data = tf.io.decode_raw(contents, tf.uint8)
     # Signature of 6 bytes, logical screen descriptor of 7.
     head = header_numbers.take_bytes(data, 0, 13)
+    # The packed fields of the screen descriptor (section 18).
     shared = _measure_table(head[10])
     begin, is_transparent = _find_image(data, 13 + shared)
+    # Image descriptor (section 20): separator, left, top, width, height, flags.
     descriptor = header_numbers.take_bytes(data, begin, 10)
     own = _measure_table(descriptor[9])
     corner, size, screen = (
@@ -102,7 +106,9 @@ def _read_first_frame(contents: tf.Tensor) -> _Frame:
         begin=begin,
         corner=corner,
         size=size,
+        # A frame may reach beyond the screen that the header declares.
         screen=tf.maximum(screen, corner + size),
+        # A table of the frame's own goes before the global one (section 21).
         table=tf.where(own > 0, begin + 10, 13),
         table_bytes=tf.where(own > 0, own, shared),
         is_transparent=is_transparent,

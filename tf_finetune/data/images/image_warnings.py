@@ -173,6 +173,7 @@ def _find_duplicates(
         # they fall into one step.
         codes = ((coarse + offset) // 16).astype(np.uint8)
         _, places = np.unique(codes, axis=0, return_inverse=True)
+        # The last key of lexsort counts first: by step, then by brightness.
         order = np.lexsort((coarse.sum(axis=1), places.ravel()))
         # Each picture against the next and the next but one in this order.
         for step in (1, 2):
@@ -205,6 +206,7 @@ def _find_similar_pairs(
 def _compare_values(
     values: np.ndarray, first: np.ndarray, second: np.ndarray, most: int
 ) -> np.ndarray:
+    # Signed: differences of bytes may be negative.
     difference = values[first].astype(np.int16) - values[second]
     return (abs(difference) <= most).all(axis=1)
 

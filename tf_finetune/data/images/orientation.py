@@ -64,6 +64,7 @@ def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """
 
     def turn() -> tf.Tensor:
+        # Transposed before mirrored: 6 is a turn by 90 degrees to the right.
         image = _apply_when(orientation, (5, 6, 7, 8), _transpose, pixels)
         image = _apply_when(orientation, (2, 3, 6, 7), _flip_columns, image)
         return _apply_when(orientation, (3, 4, 7, 8), _flip_rows, image)
@@ -89,6 +90,7 @@ def _read_tag(contents: tf.Tensor, kind: str | None) -> tf.Tensor:
     def search(start: int, step: _Step) -> Callable[[], tf.Tensor]:
         return lambda: _find_exif(data, start, step)
 
+    # Behind the start-of-image marker, the PNG signature, the RIFF header.
     searches = {
         "JPEG": search(2, _read_jpeg_segment),
         "PNG": search(8, _read_png_chunk),
@@ -157,8 +159,10 @@ def _find_exif(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
 def _read_jpeg_segment(
     data: tf.Tensor, position: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
+    # Marker, length of 2 bytes, and the prefix of 6.
     head = header_numbers.take_bytes(data, position, 10)
     marker = head[1]
+    # APP1 with EXIF; XMP is an APP1, too, with another prefix.
     found = (marker == 0xE1) & header_numbers.begins_with(head[4:], _PREFIX)
     length = header_numbers.read_number(head[2:4], big=True)
     is_filler = marker == 0xFF
@@ -166,12 +170,14 @@ def _read_jpeg_segment(
     # Start of scan, end of image; from there on it is no marker.
     over = (head[0] != 0xFF) | (marker == 0xDA) | (marker == 0xD9)
     following = tf.where(over, tf.size(data, out_type=tf.int64), following)
+    # The length counts its own two bytes.
     return found & ~over, position + 4, length - 2, following
 
 
 def _read_png_chunk(
     data: tf.Tensor, position: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
+    # Length, type, content, CRC: 12 bytes beside the content.
     head = header_numbers.take_bytes(data, position, 8)
     length = header_numbers.read_number(head[:4], big=True)
     found = header_numbers.begins_with(head[4:], b"eXIf")
@@ -221,6 +227,7 @@ def _parse_exif(exif: tf.Tensor) -> tf.Tensor:
         header_numbers.take_bytes(directory, 0, 2), big=big
     )
     entries = directory[2 : 2 + 12 * count]
+    # A damaged count or a short file may cut the last entry.
     whole = tf.size(entries) // 12 * 12
     table = tf.cast(tf.reshape(entries[:whole], (-1, 12)), tf.int64)
     matches = (
@@ -228,9 +235,12 @@ def _parse_exif(exif: tf.Tensor) -> tf.Tensor:
         & (header_numbers.read_number(table[:, 2:4], big=big) == _SHORT)
         & (header_numbers.read_number(table[:, 4:8], big=big) == 1)
     )
+    # A SHORT lies in the first 2 of the 4 bytes of the value (TIFF 6.0, section
+    # 2).
     values = tf.boolean_mask(
         header_numbers.read_number(table[:, 8:10], big=big), matches
     )
+    # The first tag counts; upright if there is none.
     value = tf.concat([values, [1]], axis=0)[0]
     is_valid = known & (value >= 1) & (value <= 8)
     return tf.where(is_valid, tf.cast(value, tf.int32), 1)

@@ -44,6 +44,8 @@ class _Header:
                 head[position : position + count], big=False
             )
 
+        # The file header takes 14 bytes, with the offset of the pixels at 10;
+        # then comes the info header.
         self.offset = number(10, 4)
         self.width = number(18, 4)
         height = number(22, 4)
@@ -257,6 +259,7 @@ def _decode_palette(contents: tf.Tensor, head: _Header) -> tf.Tensor:
     ):
         rows = tf.io.decode_bmp(_cut_tail(contents, head))
     rows = tf.ensure_shape(rows, (None, None, 1))[..., 0]
+    # 0 stands for all 2^8 colors.
     count = tf.where(
         head.num_colors == 0, tf.constant(256, tf.int64), head.num_colors
     )
@@ -282,6 +285,8 @@ def _cut_tail(contents: tf.Tensor, head: _Header) -> tf.Tensor:
 
 def _check_readable(readable: tf.Tensor, head: _Header) -> tf.Operation:
     return tf.debugging.Assert(
+        # BITMAPINFOHEADER has 40 bytes; the shorter one of OS/2 has other
+        # fields.
         readable & (head.header_bytes >= 40),
         ["BMP of a kind that is not decoded; bits:", head.bits],
     )

@@ -68,6 +68,7 @@ def _crop_middle(image: tf.Tensor) -> tf.Tensor:
 def _pad_to_square(image: tf.Tensor, image_size: int) -> tf.Tensor:
     sides = tf.cast(tf.shape(image)[:2], tf.float32)
     scaled = tf.round(sides * image_size / tf.reduce_max(sides))
+    # A very long picture would get a side of 0 pixels.
     size = tf.maximum(tf.cast(scaled, tf.int32), 1)
     before = (image_size - size) // 2
     after = image_size - size - before

@@ -98,6 +98,7 @@ def decode_pictures(
         cache_dir, resize=resize, pixels=pixels
     )
     known = decode_results.read_results(store)
+    # Known contents are not read again, so that their files are looked for.
     found = {
         picture.path: "cannot be read: the file no longer exists"
         for picture in pictures

@@ -113,6 +113,7 @@ def _parse_names_by_value(value: dict) -> dict[int, str]:
     if not all(re.fullmatch("[0-9]{1,9}", key) for key in value):
         return {}
     found = {int(key): name for key, name in value.items()}
+    # Two keys may be one value, such as "1" and "01".
     return dict(sorted(found.items())) if len(found) == len(value) else {}
 
 

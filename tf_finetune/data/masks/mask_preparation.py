@@ -181,6 +181,7 @@ def _make_mask(
     scheme: mask_values.ValueMap,
     folder: pathlib.Path,
 ) -> examples.Mask:
+    # The last number is that of ignored pixels.
     pixels = [0] * (len(scheme.names) + 1)
     for value, count in scan.pixels.items():
         index = scheme.indices[value]

@@ -93,6 +93,7 @@ def scan_masks(
 def measure_upright(picture: examples.Picture) -> tuple[int, int]:
     """Returns a picture's (width, height) in pixels after EXIF rotation."""
     size = picture.width, picture.height
+    # A square has equal sides in every orientation: no file is opened.
     if picture.width == picture.height:
         return size
     return mask_files.turn_size(*size, _read_picture_orientation(picture))

@@ -258,6 +258,7 @@ def _has_gaps(left: Sequence[int]) -> bool:
     """
     if not left:
         return False
+    # Numbers from 0 to the largest that do not occur.
     absent = left[-1] + 1 - len(left)
     return absent > len(left) or left[-1] >= mask_files.MAX_CLASSES
 
@@ -270,6 +271,7 @@ def _check_white(left: Sequence[int]) -> None:
     others = [value for value in left if value != _WHITE]
     if not others or not left or left[-1] != _WHITE:
         return
+    # Shades at equal distances: 0, step, 2 · step, …, 255.
     step = _WHITE / (len(left) - 1)
     even = left[0] == 0 and all(
         abs(value - k * step) <= _SHADE_TOLERANCE

@@ -94,6 +94,7 @@ def _check_entry(key: str, value: Any, path: pathlib.Path) -> None:
 
 
 def _is_count(value: Any) -> bool:
+    # Protocol buffers write int64 to JSON as text.
     text = str(value)
     is_number = re.fullmatch(r"[0-9]{1,9}", text) is not None
     return value is None or (is_number and int(text) <= _MAX_CLASSES)

@@ -141,6 +141,7 @@ def _read_text(path: pathlib.Path) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # As Excel saves it.
         encoding = "utf-16"
     else:
+        # Without the byte order mark, if there is one.
         encoding = "utf-8-sig"
     try:
         # Kept as surrogates, as Python keeps such bytes in file names.

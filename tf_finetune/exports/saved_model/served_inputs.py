@@ -19,6 +19,7 @@ BYTES, IMAGES = "image_bytes", "images"
 
 Tensors = Mapping[str, tf.Tensor]
 
+# Values of the features that an Example lacks.
 _MISSING = {tf.string: b"", tf.float32: np.nan}
 
 
@@ -42,6 +43,7 @@ class ServedInputs:
     @property
     def array_specs(self) -> dict[str, tf.TensorSpec]:
         """Tensor specs of a request with decoded pictures, by field."""
+        # Encoded pictures come first.
         encoded, *rest = self.specs.values()
         size = self.job.image_size
         shape = [*encoded.shape, size, size, 3]
@@ -67,6 +69,7 @@ class ServedInputs:
         )
         images, faults = found.images, found.errors
         if job.inputs:
+            # Decoded as one flat batch; from here on in rows again.
             names = job.inputs[0].columns
             shape = [-1, len(names), *images.shape[1:]]
             images = tf.reshape(images, shape)
@@ -118,6 +121,7 @@ def _join_errors(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
     begin = tf.constant([f"; {name}: " for name in names])
     each = tf.where(faults == "", "", begin + faults)
     joined = tf.strings.reduce_join(each, axis=1)
+    # The first error has no other one before it.
     return tf.strings.regex_replace(joined, "^; ", "")
 
 

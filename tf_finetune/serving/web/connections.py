@@ -52,6 +52,7 @@ class Connection(uvicorn_parts.StrictParser):
             **keywords: Keyword arguments of uvicorn's protocol.
         """
         super().__init__(*arguments, **keywords)
+        # uvicorn calls `app`: each request goes through `_answer` first.
         self._application, self.app = self.app, self._answer
         self._bounds = bounds
         self._places = places
@@ -70,6 +71,8 @@ class Connection(uvicorn_parts.StrictParser):
         super().connection_made(uvicorn_parts.Transport(transport, self))
         if len(self._places) < self._bounds.max_connections:
             self._places.add(self)
+            # No request has begun: there is nothing to answer when the time is
+            # over.
             self._allow(self._bounds.timeout_seconds, transport.abort)
             return
         self.closing = True
@@ -83,6 +86,7 @@ class Connection(uvicorn_parts.StrictParser):
         self._lost = True
         self._stop_timer()
         self._unset_keepalive_if_required()
+        # A request that is still computed keeps its place.
         if self._running is None:
             self._places.discard(self)
         else:
@@ -92,11 +96,13 @@ class Connection(uvicorn_parts.StrictParser):
     def data_received(self, data: bytes) -> None:
         """Parses bytes and begins requests; discards bytes if it is ending."""
         if self.closing or self._refusal:
+            # Read and dropped, so that the client comes to read its answer.
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:
                 self._socket.abort()
             return
         self._unset_keepalive_if_required()
+        # The time of a request runs from the first byte of its head.
         if self._running is None and not self._in_head:
             self._in_head = True
             self._allow(self._bounds.timeout_seconds, self._time_out)
@@ -133,6 +139,7 @@ class Connection(uvicorn_parts.StrictParser):
         # Half-closed first (RFC 9112, section 9.6).
         with contextlib.suppress(OSError):  # The client may have left.
             self._socket.write_eof()
+        # Reading goes on to discard what the client still sends.
         self.flow.resume_reading()
         unsent = self._socket.get_write_buffer_size()
         seconds = self._bounds.timeout_seconds if unsent else _LINGER_SECONDS
@@ -160,6 +167,7 @@ class Connection(uvicorn_parts.StrictParser):
 
     def _begin(self, cycle: httptools_impl.RequestResponseCycle) -> None:
         until = self.loop.time() + self._bounds.timeout_seconds
+        # The time of the head goes on for the body.
         if self._in_head and self._timer:
             until = self._timer.when()
         cycle.scope["state"]["until"] = until
@@ -195,6 +203,7 @@ class Connection(uvicorn_parts.StrictParser):
             self._stop_timer()
         # uvicorn, below, starts no other one on a transport that is closing.
         if self.pipeline and not self.transport.is_closing():
+            # uvicorn appends on the left, so that the last is the oldest.
             self._begin(self.pipeline[-1][0])
         super().on_response_complete()
         if self._running is not None or self.closing or self._lost:
@@ -214,10 +223,12 @@ class Connection(uvicorn_parts.StrictParser):
             self._disconnect(self.cycle)
             if self.cycle is self._running:
                 self._running = None
+                # Another status line would be taken for a part of the answer.
                 if self.cycle.response_started:
                     self._socket.abort()
                     return
             else:
+                # The newest, which is this one.
                 self.pipeline.popleft()
         if self._running is None:
             self._refuse(error)

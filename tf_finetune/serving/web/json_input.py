@@ -90,6 +90,7 @@ def to_arrays(
     Raises:
         RequestError: 400, a value does not match the signature.
     """
+    # Both or neither.
     if ("instances" in document) == ("inputs" in document):
         raise failures.RequestError(
             400, "The body must have one of the keys 'instances' and 'inputs'."
@@ -101,6 +102,7 @@ def to_arrays(
         columns = _transpose_rows(rows, inputs)
         return _convert_inputs(columns, inputs), "row"
     columns = document["inputs"]
+    # {"b64": …} is a value, not an object of named values.
     if not isinstance(columns, dict) or json_values.is_base64(columns):
         if len(inputs) != 1:
             raise failures.RequestError(
@@ -208,6 +210,7 @@ def _convert_input(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
 
 def _convert_leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     if info.is_text:
+        # Objects: NumPy's own bytes would lose zeros at the end.
         array = np.empty(len(values), dtype=object)
         array[:] = [
             json_values.decode_string(value, info.name) for value in values

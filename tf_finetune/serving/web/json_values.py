@@ -105,6 +105,8 @@ def _decode_base64(value: Mapping[str, str]) -> bytes:
             "'b64' takes base64 only; leave out the part up to the comma, got "
             f"{shorten_value(text)}.",
         )
+    # RFC 4648: the standard alphabet is that of section 4, the URL-safe one
+    # that of section 5.
     if "-" in text or "_" in text:
         raise failures.RequestError(
             400,

@@ -147,6 +147,7 @@ def check_origin(
             Host; 400, Host is missing, given twice or malformed.
     """
     named = headers.getlist("Host")
+    # RFC 9112, section 3.2: 400 where Host is missing or given twice.
     if len(named) > 1:
         raise failures.RequestError(400, "Host is given twice.")
     if not named and version == "1.1":
@@ -163,6 +164,8 @@ def check_origin(
             f"{host[:100]!r}.",
         )
     for origin in headers.getlist("Origin"):
+        # "null", the origin of files and of sandboxed frames, is another one,
+        # too.
         if origin.strip().lower() not in (f"http://{host}", f"https://{host}"):
             raise failures.RequestError(
                 403,

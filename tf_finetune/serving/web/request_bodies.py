@@ -23,6 +23,7 @@ _WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 # gzip data may be several members in a row (RFC 1952, section 2.2). An empty
 # one has only 20 bytes, so a small body could hold very many.
 _MAX_MEMBERS = 1000
+# JSON is UTF-8 (RFC 8259, section 8.1), of which ASCII is a part.
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _FORM_HINT = (
     "Forms with files (curl -F) are not supported. Send the picture as JSON: "
@@ -131,6 +132,7 @@ class BodyReader:
             block = message.get("body", b"")
             more = message.get("more_body", False)
             size += len(block)
+            # Counted as it comes in: chunks declare no length of the whole.
             if size > self._max_bytes:
                 raise _make_size_error(self._max_bytes)
             self._reserve(len(block))
@@ -285,6 +287,7 @@ def _iterate_blocks(packed: bytes, window_bits: int) -> Iterator[bytes]:
                 stream = zlib.decompressobj(window_bits)
             yield stream.decompress(pending, _BLOCK)
             pending = stream.unconsumed_tail or stream.unused_data
+    # Output may be left in the stream when all input is used up.
     while not stream.eof:
         block = stream.decompress(b"", _BLOCK)
         if not block:

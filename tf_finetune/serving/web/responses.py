@@ -57,8 +57,10 @@ def write_error(
         close: Whether the connection ends with this response.
     """
     headers = {}
+    # RFC 9110, section 10.2.3: seconds to wait.
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    # RFC 9110, section 15.5.6: a 405 must name the possible methods.
     if status == 405:
         headers["Allow"] = "GET, POST"
     if close:

@@ -109,6 +109,7 @@ class RestApi:
             large = _count_bytes(outputs) > _LARGE_BYTES
             with self._writing if large else contextlib.nullcontext():
                 written = responses.dump_outputs(outputs, layout)
+            # From here on the response releases them, once it is sent.
             return responses.HeldResponse(written, ends.pop_all())
 
     def _require_strings(self, document: Mapping[str, Any], name: str) -> None:

@@ -83,6 +83,8 @@ class Server:
         self._socket = _listen(address)
         bound, self.port = self._socket.getsockname()[:2]
         self.open: set[connections.Connection] = set()
+        # A connection has one request at a time, so that none waits for a
+        # thread.
         self._pool = concurrent.futures.ThreadPoolExecutor(
             limits.max_connections, "rest"
         )
@@ -107,6 +109,7 @@ class Server:
                 server_header=False,
                 proxy_headers=False,
                 access_log=False,
+                # Else uvicorn would configure Python's logging anew.
                 log_config=None,
                 log_level="error",
                 timeout_keep_alive=limits.timeout_seconds,
@@ -124,6 +127,7 @@ class Server:
         self._server.config.timeout_graceful_shutdown = grace_seconds
         self._server.should_exit = True
         self._thread.join()
+        # Computations that outlast the time of grace are not waited for.
         self._pool.shutdown(wait=False)
 
     def _serve(self) -> None:
@@ -144,6 +148,7 @@ class _InThread:
             scope["app"].state.pool,
             self._answer,
             scope["method"],
+            # Latin-1 has a character for every byte.
             scope["raw_path"].decode("latin-1"),
             message["body"],
         )

@@ -131,6 +131,7 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
     def _has_body(self) -> bool:
         return any(
             name == b"transfer-encoding"
+            # Zeros alone are no body.
             or (name == b"content-length" and value.strip(b"0"))
             for name, value in self.headers
         )

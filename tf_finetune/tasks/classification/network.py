@@ -64,6 +64,7 @@ class ClassificationLoss(keras.losses.Loss):
 
     def _unweighted_loss(self, labels: Any, logits: Any) -> Any:
         if self.name == "mean_squared_error":
+            # Σ (p - y)² / K, the Brier score divided by the number of classes.
             probabilities = keras.ops.softmax(logits)
             return keras.losses.mean_squared_error(labels, probabilities)
         classes = labels.shape[-1]

@@ -96,6 +96,7 @@ def fit_temperature(
     # log(1 + exp(-margin / T)) is the binary cross-entropy at temperature T.
     margins = np.where(targets, logits, -logits)
     temperature = 1.0
+    # Without an error the loss falls for ever as T goes to 0.
     if not np.all(margins > 0):
         temperature = temperature_scaling.search_temperature(
             lambda each: float(np.mean(np.logaddexp(0, -margins / each)))

@@ -114,6 +114,7 @@ def convert_thresholds(
     least = np.where(given, after, np.inf).min(axis=0)
     most = np.where(given, -np.inf, after).max(axis=0)
     clipped = np.minimum(bounds.astype("float64"), _LARGEST)
+    # logit(0) is -inf, whose sigmoid is 0 again.
     with np.errstate(divide="ignore"):
         exact = special.expit(special.logit(clipped) / temperature)
     middle = (least + most) / 2

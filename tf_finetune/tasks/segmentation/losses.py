@@ -101,6 +101,7 @@ class _Pixels:
         self.labels = keras.ops.one_hot(mask, classes, dtype="float32")
         self.counted = keras.ops.sum(self.labels, axis=-1)
         self.log_probabilities = keras.ops.log_softmax(logits)
+        # y · (1 - ε) + ε / classes; ignored pixels stay 0.
         self.soft_labels = (
             self.labels * (1.0 - label_smoothing)
             + keras.ops.expand_dims(self.counted, -1)
@@ -130,6 +131,7 @@ def _mean_over_pixels(pixels: _Pixels, gains: Any) -> Any:
     weights = keras.ops.sum(pixels.labels * pixels.class_weights, axis=-1)
     count = keras.ops.sum(pixels.counted, axis=1)
     total = keras.ops.sum(losses * weights, axis=1)
+    # The count is 0 in a picture that is ignored throughout; so is the total.
     return total / keras.ops.maximum(count, 1.0)
 
 

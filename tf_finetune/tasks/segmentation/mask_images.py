@@ -88,8 +88,10 @@ def _convert_to_lab(colors: np.ndarray) -> np.ndarray:
     linear = np.where(
         shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4
     )
+    # The white of daylight D65.
     white = np.array([0.9505, 1.0, 1.089])
     xyz = linear @ _XYZ.T / white
+    # f(t) = ∛t above (6/29)³, below it the line that continues it.
     roots = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     # L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)).
     x, y, z = roots.T

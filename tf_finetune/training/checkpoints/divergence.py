@@ -76,6 +76,7 @@ def find_origin(
         weight and the pictures; empty if the failure does not recur.
     """
     batches = stage.batches(failed.epoch, start.step)
+    # Not strict: the count has no end.
     steps = zip(itertools.count(start.step), batches, strict=False)
     for step, (inputs, targets) in itertools.islice(
         steps, failed.step + 1 - start.step

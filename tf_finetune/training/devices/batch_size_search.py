@@ -115,6 +115,7 @@ def _is_full_batch(config: train_config.TrainConfig) -> bool:
 
 def list_powers_of_two(most: int) -> list[int]:
     """Lists the powers of two from 1 to the smaller of `most` and 256."""
+    # 2^8 is the largest.
     return [2**n for n in range(9) if 2**n <= min(max(most, 1), _LARGEST)]
 
 

@@ -125,6 +125,7 @@ def measure_run(
     step = 0.0
     if training_steps:
         # The same batch, so that loading is not part of the step's time.
+        # Two steps to warm up and one that is timed.
         same = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
         step = fit.time_step(trainer, same)
     loading = _time_second_call(lambda: next(steps, None))

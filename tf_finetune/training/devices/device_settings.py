@@ -170,6 +170,7 @@ def add_loss_scaling(
 def _takes_policy(layer: keras.Layer) -> bool:
     return (
         layer.dtype_policy.name == "float32"
+        # Of a nested model, the layers in it are changed.
         and not isinstance(layer, keras.Model)
         and not isinstance(layer, _PREPROCESSING)
     )

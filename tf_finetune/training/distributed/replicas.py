@@ -221,6 +221,8 @@ def _draw_replica_seed(
     if context is None:
         return seed
     number = tf.cast(context.replica_id_in_sync_group, tf.int64)
+    # seed[0] is the generator's seed and seed[1] counts its draws; in int64, as
+    # the product exceeds 32 bits.
     moved = tf.cast(seed[0], tf.int64) + number * _SEED_STRIDE
     return tf.stack([tf.cast(moved % 2**32, seed.dtype), seed[1]])
 

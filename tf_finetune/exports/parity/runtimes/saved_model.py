@@ -82,6 +82,7 @@ def _require_restored(
         tf.Graph().as_default(),
         tf.compat.v1.Session(config=config) as session,
     ):
+        # The tag of the graph that servers load.
         graph = tf.compat.v1.saved_model.load(session, ["serve"], folder)
         for name in sorted({key.partition("/")[0] for key in given}):
             signature = graph.signature_def[name]
