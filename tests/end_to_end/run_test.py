@@ -237,10 +237,9 @@ def test_every_format_is_written_and_proven(run, tmp_path):
 def test_an_export_that_cannot_be_proven_is_refused(run, tmp_path):
     spoilt = tmp_path / "run"
     shutil.copytree(run.workdir, spoilt)
-    kept = files.read_json(spoilt / "proof.json")
-    for row in kept["pictures"]:
-        row["probabilities"] = [0.2, 0.3, 0.5]
-    files.write_json(spoilt / "proof.json", kept)
+    kept = dict(np.load(spoilt / "proof.npz"))
+    kept["predictions"][:] = [0.2, 0.3, 0.5]
+    np.savez(spoilt / "proof.npz", **kept)
     with pytest.raises(errors.RunError, match="differs from the evaluation"):
         tf_finetune.export(spoilt, report=lambda text: None)
     assert not list((spoilt / "export").glob("[0-9]*"))
