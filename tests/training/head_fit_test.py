@@ -118,6 +118,9 @@ def test_what_plays_no_part_in_a_solved_head_is_said(
 
 def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     monkeypatch.setattr(linear_probe, "is_small", lambda *sizes: False)
+    # Whether it is the optimum is no question here.
+    monkeypatch.setattr(head_fit, "_EPOCHS", 3)
+    monkeypatch.setattr(head_fit, "_MIN_STEPS", 60)
     features, labels = _data()
     one, two = (
         head_fit.solve_or_train(
