@@ -9,6 +9,8 @@ weights fit).
 
 import keras
 
+from tf_finetune.backbones import resnet
+
 _FILTERS = (16, 32, 64)
 
 
@@ -41,12 +43,7 @@ def _resnet(
 ) -> keras.Model:
     x = _convolution(image_tensor, 16, stride=1, name="conv1")
     x = keras.layers.ReLU(name="conv1_relu")(x)
-    # Counted from 2, as in the larger ResNets.
-    for stage, filters in enumerate(_FILTERS, start=2):
-        for block in range(1, blocks + 1):
-            stride = 2 if block == 1 and stage > 2 else 1
-            block_name = f"conv{stage}_block{block}"
-            x = _block(x, filters, stride=stride, name=block_name)
+    x = resnet.stack_stages(x, _FILTERS, [blocks] * len(_FILTERS), _block)
     inputs = keras.utils.get_source_inputs(image_tensor)
     return keras.Model(inputs, x, name=name)
 

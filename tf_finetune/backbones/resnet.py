@@ -6,6 +6,8 @@ of 3 and 1 pixels before the strided layers, batch norm with epsilon 1e-5,
 projection shortcuts (option B) where a block changes the shape.
 """
 
+from collections.abc import Callable, Sequence
+
 import keras
 
 _FILTERS = (64, 128, 256, 512)
@@ -42,16 +44,39 @@ def _resnet(
     # After a ReLU, zero padding is as good as padding with minus infinity.
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
-    for stage, (filters, count) in enumerate(
-        zip(_FILTERS, blocks, strict=True), start=2
-    ):
-        for block in range(1, count + 1):
-            # The first stage follows a pooling and has no stride of its own.
-            stride = 2 if block == 1 and stage > 2 else 1
-            block_name = f"conv{stage}_block{block}"
-            x = _block(x, filters, stride=stride, name=block_name)
+    x = stack_stages(x, _FILTERS, blocks, _block)
     inputs = keras.utils.get_source_inputs(image_tensor)
     return keras.Model(inputs, x, name=name)
+
+
+def stack_stages(
+    x: keras.KerasTensor,
+    filters: Sequence[int],
+    blocks: Sequence[int],
+    add_block: Callable[..., keras.KerasTensor],
+) -> keras.KerasTensor:
+    """Adds the stages of a ResNet, named "conv2_block1" and so on.
+
+    Args:
+        x: Output of the stem, [batch, height, width, channels].
+        filters: Channels of each stage.
+        blocks: Number of blocks of each stage.
+        add_block: Adds a block, called with a tensor and its filters, and with
+            `stride` and `name` as keywords.
+
+    Returns:
+        The last feature map; every stage but the first halves the sides.
+    """
+    # Counted from 2, as in the paper, where the stem is 1.
+    for stage, (width, count) in enumerate(
+        zip(filters, blocks, strict=True), start=2
+    ):
+        for block in range(1, count + 1):
+            # The first stage has no stride of its own.
+            stride = 2 if block == 1 and stage > 2 else 1
+            block_name = f"conv{stage}_block{block}"
+            x = add_block(x, width, stride=stride, name=block_name)
+    return x
 
 
 def _block(

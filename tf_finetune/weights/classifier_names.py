@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from tf_finetune import errors, files
 from tf_finetune.data import class_names
 
-IMAGENET_CLASSES = 1000
-"""Classes of the ImageNet challenge (ILSVRC 2012)."""
-
 # Of a million names it has some 20 MB.
 _LONGEST_FILE = 32 << 20
 

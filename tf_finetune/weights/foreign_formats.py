@@ -10,7 +10,7 @@ READABLE_HINT = (
 )
 
 _NO_PYTORCH = (
-    "is named as PyTorch's files are but is none; copy or download it again"
+    "has the suffix of a PyTorch file but is not one; copy or download it again"
 )
 _CHECKPOINT = "is a part of a TensorFlow checkpoint; give a Keras file"
 KERAS_0_HINT = (

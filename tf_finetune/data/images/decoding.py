@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_finetune.config import model_options
 from tf_finetune.data.images import (
+    file_kinds,
     gif_files,
     orientation,
     png_webp_bmp_files,
@@ -167,7 +168,10 @@ def load_bytes(
     """
     # Where the bytes are at hand they tell the kind. Most data sets hold one or
     # two; tracing all the decoders takes a second.
-    kind = _find_kind(contents) if isinstance(contents, bytes) else None
+    kind = None
+    if isinstance(contents, bytes):
+        found = file_kinds.detect_kind(contents[: file_kinds.HEAD_BYTES])
+        kind = found if found in file_kinds.DECODABLE else None
     with _TRACING_LOCK:
         function = _compile_loader(image_size, resize, pixels, kind)
     return function(tf.convert_to_tensor(contents))
@@ -268,10 +272,3 @@ def _decode_any(
 def _begins_as(contents: tf.Tensor, kind: str) -> tf.Tensor:
     signature = _SIGNATURES[kind]
     return tf.strings.substr(contents, 0, len(signature)) == signature
-
-
-def _find_kind(contents: bytes) -> str | None:
-    for kind, signature in _SIGNATURES.items():
-        if contents.startswith(signature):
-            return kind
-    return None

@@ -70,15 +70,11 @@ class TfdsDataset:
 SOURCE = TfdsDataset()
 
 
-class TfdsMasks:
+class TfdsMasks(TfdsDataset):
     """Data source for data sets of TFDS: one picture and one mask an example.
 
     Names are those of `TfdsDataset`.
     """
-
-    def recognizes(self, data: str) -> bool:
-        """Tells if `data` begins with tfds:."""
-        return data.startswith("tfds:")
 
     def list_examples(
         self,
