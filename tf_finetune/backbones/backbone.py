@@ -3,6 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
+from tf_finetune import errors
+
 if TYPE_CHECKING:
     import keras
 
@@ -82,6 +84,8 @@ class BackboneSpec:
             backbones/assets/).
         squeeze_excite: Whether squeeze-and-excitation blocks are requested
             ("resnet50+se"); surgery inserts them into the pretrained network.
+        normalizes_pooled: Whether its own classifier normalizes the pooled last
+            feature map before the dense layer, as ConvNeXt's does.
         torch_rules: Of the graph that torchvision has ("resnet50+torch"); None
             for the graph of the builder.
     """
@@ -97,12 +101,27 @@ class BackboneSpec:
     weights_package: WeightsPackage | None = None
     bundled_weights: tuple[tuple[str, str], ...] = ()
     squeeze_excite: bool = False
+    normalizes_pooled: bool = False
     torch_rules: TorchRules | None = None
 
     @property
     def has_imagenet_weights(self) -> bool:
         """Whether `--weights=imagenet` is possible."""
         return self.weights_url is not None or self.weights_package is not None
+
+    def check_image_size(self, size: int, name: str | None = None) -> None:
+        """Raises `UsageError` for images that are too small for the network.
+
+        Args:
+            size: Side of the images, pixels.
+            name: Name of the network in the message, with its width if it has
+                one; None: `name` of the spec.
+        """
+        if size < self.min_image_size:
+            raise errors.UsageError(
+                f"--image_size={size} is too small for {name or self.name}, "
+                f"which needs {self.min_image_size} at least."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

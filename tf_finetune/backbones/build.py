@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import keras
 
-from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import catalog, topology, torch_graphs
 from tf_finetune.registry import Registry
@@ -50,12 +49,8 @@ def build_spec(
         UsageError: The image is too small.
     """
     size = spec.image_size if image_size is None else image_size
-    if size < spec.min_image_size:
-        name = spec.name if alpha is None else f"{spec.name}@{alpha:g}"
-        raise errors.UsageError(
-            f"--image_size={size} is too small for {name}, which needs "
-            f"{spec.min_image_size} at least."
-        )
+    width = "" if alpha is None else f"@{alpha:g}"
+    spec.check_image_size(size, f"{spec.name}{width}")
     images = keras.Input([size, size, 3], dtype="float32", name="images")
     # A new model from the outer input: the graph stays flat, without a nested
     # model.

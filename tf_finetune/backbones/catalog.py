@@ -134,6 +134,8 @@ def _make_keras_spec(line: str) -> backbones.BackboneSpec:
         alphas=_ALPHAS.get(name, ()),
         weights_url=place % file,
         weights_hash=None if digits == "-" else digits,
+        # ConvNeXt ends with pooling, LayerNorm and a dense layer.
+        normalizes_pooled=family == "convnext",
     )
 
 

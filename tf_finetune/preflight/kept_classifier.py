@@ -43,21 +43,16 @@ def check_config(config: train_config.TrainConfig) -> None:
     spec, _ = backbones.find_spec(config.model.backbone)
     weights.check_weights(spec, config.model.weights)
     _check_source(config, spec)
-    # ConvNeXt: pooling → LayerNorm → dense (Liu et al. 2022); a dense layer on
-    # the pooled features would compute other logits.
-    if spec.name.startswith("convnext"):
+    # A dense layer on features that are not normalized gives other logits.
+    if spec.normalizes_pooled:
         raise errors.UsageError(
             f"--keep_classifier is not possible with {spec.name}, which "
             "normalizes the pooled features before its classifier. Train a "
             "new head instead, without --keep_classifier."
         )
     _check_unread(config)
-    smallest, size = spec.min_image_size, config.model.image_size
-    if size is not None and size < smallest:
-        raise errors.UsageError(
-            f"--image_size={size} is too small for {config.model.backbone}, "
-            f"which needs {smallest} at least."
-        )
+    if config.model.image_size is not None:
+        spec.check_image_size(config.model.image_size, config.model.backbone)
     if config.model.class_names:
         classifier_names.read_names(
             pathlib.Path(config.model.class_names).expanduser()

@@ -9,7 +9,6 @@ from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
-    model_options,
     train_config,
     training_options,
 )
@@ -63,7 +62,8 @@ def check_config(config: train_config.TrainConfig) -> None:
     _check_training(config.training)
     _check_unlabeled(config, task)
     _check_workers(config)
-    _check_image_size(config.model, spec.min_image_size)
+    if config.model.image_size is not None:
+        spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
@@ -106,14 +106,6 @@ def _check_columns(
         raise errors.UsageError(
             "--image_column names several pictures a row, which is for tasks "
             f"that predict a vector; --task={task.name} learns from one."
-        )
-
-
-def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
-    if model.image_size is not None and model.image_size < smallest:
-        raise errors.UsageError(
-            f"--image_size={model.image_size} is too small for "
-            f"{model.backbone}, which needs {smallest} at least."
         )
 
 

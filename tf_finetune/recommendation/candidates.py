@@ -192,11 +192,7 @@ def _make_candidate(
             "--download fetch them."
         )
     size = config.image_size or spec.image_size
-    if size < spec.min_image_size:
-        raise errors.UsageError(
-            f"--image_size={size} is too small for {name}, which needs "
-            f"{spec.min_image_size} at least."
-        )
+    spec.check_image_size(size, name)
     return Candidate(
         backbone=name,
         weights=weights,
