@@ -4,7 +4,9 @@ import json
 import pathlib
 
 import keras
+import numpy as np
 import pytest
+from PIL import Image
 
 import tf_finetune
 from tf_finetune import errors
@@ -134,3 +136,20 @@ def test_real_weights_are_picked_before_their_decoys(material, tmp_path, decoy):
         report=lambda text: None,
     )
     assert found.pick == "mobilenet@0.25"
+
+
+def test_files_that_are_no_pictures_are_named(settings, tmp_path):
+    for number in range(24):
+        shade = np.full((32, 32, 3), 10 * number, "uint8")
+        folder = tmp_path / "pictures" / ("dark" if number < 12 else "light")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(shade).save(folder / f"{number}.png")
+    (tmp_path / "pictures" / "dark" / "text.png").write_bytes(b"a text")
+    said = []
+    tf_finetune.recommend(
+        **settings
+        | {"data": str(tmp_path / "pictures"), "output": str(tmp_path / "out")},
+        report=said.append,
+    )
+    assert "24 pictures, 1 dropped, 2 classes" in said[0]
+    assert "text.png: not an image that can be used" in said[0]

@@ -240,7 +240,7 @@ def _choose_decodable(
     if problems:
         path, reason = next(iter(problems.items()))
         logging.warning(
-            "%d of %d pictures are left out, e.g. %s: %s.",
+            "Left out %d of %d pictures, e.g. %s: %s.",
             len(problems),
             len(chosen),
             path,

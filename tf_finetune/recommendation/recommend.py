@@ -15,7 +15,7 @@ from absl import logging
 
 from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options, recommend_config
-from tf_finetune.data import arrays, examples, scan
+from tf_finetune.data import arrays, data_statistics, examples, scan
 from tf_finetune.preflight import unused_options
 from tf_finetune.recommendation import candidates, time_budget
 from tf_finetune.tasks import catalog as tasks
@@ -116,6 +116,8 @@ def recommend_run(
             "folder."
         )
     data = _list_pictures(config)
+    # With the files that are no pictures, as a training run names them.
+    report(data_statistics.format_summary(data))
     if config.download:
         candidates.download_weights(found)
     # Importing TensorFlow takes seconds, which refused commands do not spend.
