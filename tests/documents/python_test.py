@@ -27,12 +27,20 @@ class _Smaller(ast.NodeTransformer):
         self.generic_visit(node)
         if getattr(node.func, "attr", "") != "fine_tune":
             return node
-        given = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+        # What an earlier line found, such as a recommended backbone, stays.
+        found = [k for k in node.keywords if isinstance(k.value, ast.Attribute)]
+        given = {
+            k.arg: ast.literal_eval(k.value)
+            for k in node.keywords
+            if k not in found
+        }
         if node.args:
             given["data"] = ast.literal_eval(node.args.pop())
         config = options.from_keywords(train_config.TrainConfig, given)
         given |= small_settings.smaller(config)
-        node.keywords = [
+        for each in found:
+            given.pop(each.arg, None)
+        node.keywords = found + [
             ast.keyword(name, ast.Constant(value))
             for name, value in given.items()
         ]
