@@ -51,6 +51,7 @@ def compile_trainer(
     metrics: Sequence[keras.metrics.Metric],
     num_examples: int,
     settings: device_settings.Settings,
+    continues: bool = False,
 ) -> keras.Model:
     """Compiles a network with the optimizer, loss and metrics of fine-tuning.
 
@@ -61,14 +62,14 @@ def compile_trainer(
         metrics: Metrics of targets and logits.
         num_examples: Training examples, for the schedule's length.
         settings: Precision and compilation for the device.
+        continues: As in `optimizers.build_optimizer`.
 
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
     options = config.training
-    plan = optimizers.make_schedule(
-        options, steps_per_epoch=count_steps_per_epoch(options, num_examples)
-    )
+    steps = count_steps_per_epoch(options, num_examples)
+    plan = optimizers.make_schedule(options, steps_per_epoch=steps)
     ours = needs_own_step(options)
     if ours:
         trainer = train_step.Trainer.from_model(
@@ -76,7 +77,9 @@ def compile_trainer(
         )
     trainer.compile(
         optimizer=device_settings.add_loss_scaling(
-            optimizers.build_optimizer(options, plan, sums=ours),
+            optimizers.build_optimizer(
+                options, plan, sums=ours, continues=continues
+            ),
             settings.precision,
         ),
         loss=loss,
@@ -97,6 +100,7 @@ def fit_trainer(
     place: workdir_files.Workdir,
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
+    name: str | None = None,
 ) -> fit.Outcome:
     """Fits a compiled trainer and keeps the weights of its best epoch.
 
@@ -111,9 +115,12 @@ def fit_trainer(
         place: Workdir for checkpoints and TensorBoard events.
         writes: Whether this process writes them; else it only reads them.
         report: Called after every epoch with the metrics of all epochs.
+        name: Name of one of several stages, which leaves the optimizer in its
+            state of the best epoch; None: the only stage.
     """
     stage = dataclasses.replace(
-        _make_stage(feed, config),
+        _make_stage(name or "fine_tune", feed, config),
+        keeps_optimizer=name is not None,
         rank=task.figures.rank_epoch,
         folder=place.checkpoints,
         writes=writes,
@@ -131,13 +138,13 @@ def fit_trainer(
 
 
 def _make_stage(
-    feed: TrainingFeed, config: train_config.TrainConfig
+    name: str, feed: TrainingFeed, config: train_config.TrainConfig
 ) -> stages.FitStage:
     """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
     has_averages = options.ema_momentum is not None
     return stages.FitStage(
-        name="fine_tune",
+        name=name,
         epochs=options.epochs,
         steps_per_epoch=count_steps_per_epoch(options, feed.num_examples),
         batches=feed.batches,
@@ -167,10 +174,8 @@ def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
     """Returns the batches per epoch, a smaller last one included."""
-    # Ceiling division in integers.
-    return -(
-        -num_examples // optimizers.choose_batch_size(options, num_examples)
-    )
+    size = optimizers.choose_batch_size(options, num_examples)
+    return -(-num_examples // size)  # Rounded up.
 
 
 def feed_pictures(
@@ -190,13 +195,12 @@ def feed_pictures(
         image_size: Side of the model's input, pixels.
         part: Replicas whose share of each training batch is read.
     """
-    count = len(targets["train"])
+    count, options = len(targets["train"]), config.training
     size = {
         "image_size": image_size,
         "resize": config.model.resize,
         "pixels": config.model.pixels,
     }
-    options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
         return pipeline.build_training_batches(
@@ -245,6 +249,9 @@ def feed_cached_rows(
         part: Replicas whose share of each training batch is read.
     """
     count, options = len(targets["train"]), config.training
+    inputs = batches.make_ordered_batches(
+        rows["validation"], unpack=unpack, batch_size=options.batch_size
+    )
     return TrainingFeed(
         num_examples=count,
         batches=lambda first_epoch, first_step: batches.make_training_batches(
@@ -258,15 +265,7 @@ def feed_cached_rows(
             epochs=options.epochs,
             part=part,
         ),
-        validation=_join_targets(
-            batches.make_ordered_batches(
-                rows["validation"],
-                unpack=unpack,
-                batch_size=options.batch_size,
-            ),
-            targets,
-            config,
-        ),
+        validation=_join_targets(inputs, targets, config),
         names=_make_name_lookup(data, config),
     )
 
@@ -276,13 +275,12 @@ def _make_name_lookup(
 ) -> Callable[[int, int], Sequence[str]]:
     """Makes a function from (epoch, step) to the paths of that batch."""
     paths = [picture.path for picture in data.split("train")]
-    size = optimizers.choose_batch_size(config.training, len(paths))
+    count = len(paths)
+    size = optimizers.choose_batch_size(config.training, count)
 
     def names(epoch: int, step: int) -> Sequence[str]:
         # The permutation that the input pipeline draws for this epoch.
-        order = epoch_order.draw_padded(
-            len(paths), len(paths), config.seed, epoch
-        )
+        order = epoch_order.draw_padded(count, count, config.seed, epoch)
         places = np.asarray(order)[step * size : (step + 1) * size]
         return [paths[place] for place in places]
 
@@ -295,6 +293,7 @@ def _join_targets(
     config: train_config.TrainConfig,
 ) -> tf.data.Dataset:
     """Pairs batches of validation inputs with targets."""
-    size = config.training.batch_size
-    expected = target_rows.batch_in_order(targets["validation"], size)
+    expected = target_rows.batch_in_order(
+        targets["validation"], config.training.batch_size
+    )
     return tf.data.Dataset.zip(inputs, expected)

@@ -158,6 +158,7 @@ def build_optimizer(
     plan: Schedule,
     *,
     sums: bool = False,
+    continues: bool = False,
 ) -> "keras.optimizers.Optimizer":
     """Builds the Keras optimizer that the options name.
 
@@ -166,6 +167,8 @@ def build_optimizer(
         plan: Its learning rate.
         sums: Whether the gradients passed to it are already summed over
             replicas.
+        continues: Whether it will go on from the state of another one
+            (`optimizer_state.carry_over`).
 
     Raises:
         UsageError: Keras has no optimizer of this name.
@@ -186,6 +189,11 @@ def build_optimizer(
     if options.ema_momentum is not None:
         keywords["use_ema"] = True
     made = skip_gradient_sum(class_name) if sums else class_name
+    if continues:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.training import optimizer_state
+
+        made = optimizer_state.count_steps_by_variable(made)
     return made(learning_rate=_make_keras_schedule(plan), **keywords)
 
 
