@@ -67,6 +67,7 @@ _GIVEN = {
     "pseudo_label_share": 0.5,
     "schedule": "constant",
     "split_column": "part",
+    "stages": "top:2",
     "sync_batch_norm": True,
     "tensorboard": True,
     "tfds_data_dir": "here",
@@ -99,6 +100,7 @@ _CASES = [
     for option, field in _FIELDS.items()
     for flag, readers in field.metadata["used_by"].items()
     if flag not in ("task", "loss", conditions.STAGE)
+    and readers != conditions.NOT_GIVEN
     for chosen in _VALUES[flag]
 ]
 _FINE_TUNING = [
@@ -148,6 +150,20 @@ def test_an_option_is_refused_where_nothing_reads_it(
         words = f"--{option}=.* is for --"  # The task may not read it either.
     with pytest.raises(errors.UsageError, match=words):
         _check(config)
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 3}, {"epochs": 0}, {"trainable": "all"}]
+)
+def test_what_stages_say_themselves_is_refused_beside_them(given):
+    ((option, value),) = given.items()
+    words = (
+        f"^--stages=top:2,all:1 takes the place of --{option}={value}. Leave "
+        f"--{option} or --stages out.$"
+    )
+    with pytest.raises(errors.UsageError, match=words):
+        _check(_config(stages="top:2,all:1", **given))
+    _check(_config(stages="top:2,all:1"))
 
 
 @pytest.mark.parametrize("option", _FINE_TUNING)
@@ -264,6 +280,9 @@ def test_conditions_name_flags_and_values_that_there_are():
             assert flag in (*_FIELDS, conditions.STAGE), option
             if readers == conditions.GIVEN:
                 assert _FIELDS[flag].type is bool, option
+                continue
+            if readers == conditions.NOT_GIVEN:
+                assert _FIELDS[flag].default == (), option
                 continue
             assert {*readers} <= {*_VALUES[flag]}, option
             # A condition that always holds would be none, once a flag has a

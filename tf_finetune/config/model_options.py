@@ -194,7 +194,11 @@ class ModelOptions:
         "Layers that fine-tuning trains: head, top (the last stage), all, or "
         "layer patterns such as conv5* (comma-separated; the head always "
         "trains).",
-        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+        used_by={
+            **conditions.FINE_TUNING,
+            "adaptation": ("freeze",),
+            "stages": conditions.NOT_GIVEN,
+        },
     )
     freeze_batch_norm: bool = options.option(
         True,

@@ -60,6 +60,11 @@ def check_config(config: train_config.TrainConfig) -> None:
     )
     optimizers.check_name(config.training.optimizer)
     _check_training(config.training)
+    if config.training.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.preflight import stage_options
+
+        stage_options.check_stages(config)
     _check_unlabeled(config, task)
     _check_workers(config)
     if config.model.image_size is not None:

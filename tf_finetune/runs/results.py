@@ -153,11 +153,7 @@ def _find_kept_epoch(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> int | None:
     """Returns the index in the history of the kept epoch, if any."""
-    table, stage = result.fit_result.table, result.chosen.name
-    objective = (result.facts or {}).get("objective", "")
-    # The history calls its epochs after the objective alone.
-    if objective and stage.startswith(f"{objective}_"):
-        stage = objective
+    table, stage = result.fit_result.table, result.history_stage
     rank = context.task.figures.rank_epoch
     rows = [i for i, row in enumerate(table) if row["stage"] == stage]
     return max(rows, key=lambda i: rank(table[i]), default=None)
@@ -180,6 +176,8 @@ def finish_run(
         "cache": result.fit_result.cache,
         "seconds": round(seconds, 1),
     }
+    if result.fit_result.stages:
+        facts["stages"] = [*result.fit_result.stages]
     config = context.config
     if result.fit_result.cache:
         # A replay is to take the same path, however fast its machine is.

@@ -1,6 +1,7 @@
 """Describes the plan of a run: trainable layers, settings and reasons."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
 
 from absl import logging
@@ -9,6 +10,7 @@ from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, pipeline, scan
+from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.runs import run_preparation
@@ -16,6 +18,26 @@ from tf_finetune.semi_supervised import catalog
 from tf_finetune.training import fine_tuning, head_fit, optimizers
 from tf_finetune.training.devices import cost_estimate
 from tf_finetune.workdir import workdir_files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageTexts:
+    """Parts of the plan that depend on the fit stages of a run.
+
+    Attributes:
+        table: Layers and their numbers of weights that train.
+        length: Number of epochs.
+        rate: Learning rate and its origin.
+        adaptation: Effect of the adaptation method.
+        boundary: Part of the network that can be cached.
+    """
+
+    table: str
+    length: str
+    rate: str
+    adaptation: str
+    boundary: str
+
 
 _HEADS = {"probe": "solved", "random": "random"}
 
@@ -44,15 +66,12 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
 
 
 def _format_supervised(context: contexts.RunContext) -> str:
-    options = context.config.training
-    table = method.format_plan_table(
-        method.make_plan_rows(context.assembly, context.adapted)
-    )
+    options, stages = context.config.training, _format_stages(context)
     parts = [
         context.settings.line,
         _describe_weights(context),
         surgery_steps.format_table(_list_changes(context)),
-        table,
+        stages.table,
     ]
     table = "\n".join(part for part in parts if part)
     head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
@@ -65,21 +84,39 @@ def _format_supervised(context: contexts.RunContext) -> str:
         [
             table,
             head,
-            "fine_tune: at most "
-            f"{data_statistics.format_count(options.epochs, 'epoch')}, "
+            f"fine_tune: {stages.length}, "
             f"{data_statistics.format_count(size, 'picture')} a "
             f"step{_format_batch_fit(context)}, from a "
             f"{_HEADS[options.head_init]} head",
-            f"optimizer: {options.optimizer}, learning rate "
-            f"{_format_rate(context)}, {options.schedule}, warm-up over "
-            f"{options.warmup_fraction:.0%} of the steps",
+            f"optimizer: {options.optimizer}, {stages.rate}, "
+            f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
+            f"of the steps{' of each stage' if context.stages else ''}",
             f"adaptation: {context.config.model.adaptation} (--adaptation); "
-            f"{context.adapted.description}",
+            f"{stages.adaptation}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
             f"(--loss={options.loss}); augmentation: {options.augmentation}",
             f"cache: {context.config.output.cache} (--cache); "
-            f"{_describe_boundary(context)}",
+            f"{stages.boundary}",
         ]
+    )
+
+
+def _format_stages(context: contexts.RunContext) -> StageTexts:
+    """Formats that part of the plan which stages of `--stages` change."""
+    if context.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.runs import stage_plan
+
+        return stage_plan.format_stages(context)
+    epochs = context.config.training.epochs
+    return StageTexts(
+        table=method.format_plan_table(
+            method.make_plan_rows(context.assembly, context.adapted)
+        ),
+        length=f"at most {data_statistics.format_count(epochs, 'epoch')}",
+        rate=f"learning rate {format_rate(context)}",
+        adaptation=context.adapted.description,
+        boundary=describe_boundary(context.networks.boundary),
     )
 
 
@@ -141,7 +178,8 @@ def warn_of_single_pictures(context: contexts.RunContext) -> None:
     )
     # A replica's own part of the batch.
     pictures = size // context.strategy.num_replicas_in_sync
-    moving = context.adapted.batch_norms
+    prepared = context.stages or [context]
+    moving = {name for each in prepared for name in each.adapted.batch_norms}
     if context.fine_tunes and moving and pictures <= 1:
         logging.warning(
             "Batch norm learns its mean and variance from single pictures: "
@@ -159,7 +197,8 @@ def _format_batch_fit(context: contexts.RunContext) -> str:
     return f" (--batch_size=auto; {context.largest_batch} fit into memory)"
 
 
-def _format_rate(context: contexts.RunContext) -> str:
+def format_rate(context: contexts.RunContext) -> str:
+    """Formats the learning rate of a run with its origin."""
     options, asked = context.config.training, context.requested_config.training
     rate = optimizers.choose_learning_rate(options)
     # The rate's origin: the user, the optimizer's default, or that default
@@ -178,9 +217,8 @@ def _format_rate(context: contexts.RunContext) -> str:
     return f"{rate:g} ({origin}; --learning_rate)"
 
 
-def _describe_boundary(context: contexts.RunContext) -> str:
-    """Describes the part of the network that can be cached."""
-    found = context.networks.boundary
+def describe_boundary(found: freeze_boundary.Boundary | None) -> str:
+    """Describes the part of a network that can be cached."""
     if found is None:
         return "no part of the network can be cached"
     return (
@@ -229,6 +267,10 @@ def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
         Estimated time and memory of a run that reads pictures, without cached
         activations.
     """
+    if context.stages:
+        from tf_finetune.runs import stage_plan
+
+        context = stage_plan.make_longest_stage(context)
     config, targets = context.config, context.targets("train")
     size = optimizers.choose_batch_size(config.training, len(targets))
     # Enough pictures for the four batches that are measured.

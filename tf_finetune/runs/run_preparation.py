@@ -36,6 +36,7 @@ class _Model:
     assembly: assembly.Assembly
     adapted: method.Adapted
     networks: inference.CompiledNetworks
+    stages: Sequence[contexts.PreparedStage]
 
 
 def prepare_run(
@@ -109,6 +110,7 @@ def prepare_run(
         cache=cache,
         strategy=strategy,
         settings=_choose_settings(strategy, config),
+        stages=model.stages,
     )
 
 
@@ -135,15 +137,26 @@ def _build_model(
         config.seed,
         weights=config.model.weights,
     )
-    adapt = adaptation.METHODS.get(config.model.adaptation)
-    adapted = adapt(built, config.model)
-    cut = None
-    if contexts.fine_tunes(config, adapted):
-        moving = {*adapted.trained, *built.head_layers}
-        # Everything below the first of these layers is computed once.
-        cut = freeze_boundary.find_boundary(built.trainer, moving)
-    networks = inference.CompiledNetworks(built, cut)
-    return _Model(assembly=built, adapted=adapted, networks=networks)
+    stages: Sequence[contexts.PreparedStage] = ()
+    if config.training.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.runs import stage_preparation
+
+        stages = stage_preparation.prepare_stages(config, built)
+        adapted, cut = stages[0].adapted, stages[0].boundary
+    else:
+        adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapted, cut = adapt(built, config.model), None
+        if contexts.fine_tunes(config, adapted):
+            moving = {*adapted.trained, *built.head_layers}
+            # Everything below the first of these layers is computed once.
+            cut = freeze_boundary.find_boundary(built.trainer, moving)
+    return _Model(
+        assembly=built,
+        adapted=adapted,
+        networks=inference.CompiledNetworks(built, cut),
+        stages=stages,
+    )
 
 
 def _complete_data(
@@ -242,7 +255,7 @@ def will_read_activations(
     # Mixed pictures have no rows of their own to be cached.
     if augmentation.mixes_images(options.augmentation):
         return False
-    return wanted == "on" or options.epochs >= options.num_views
+    return wanted == "on" or options.first_epochs >= options.num_views
 
 
 class _FeatureExtraction:

@@ -102,6 +102,15 @@ class Workdir:
         """
         return Workdir(self.pool.parent, events=self.tensorboard / name)
 
+    def stage_workdir(self, number: int) -> "Workdir":
+        """Returns the workdir of fit stage `number` (from 1) within a run.
+
+        Its files lie in `checkpoints` and go with them when the run ends; its
+        TensorBoard events stay.
+        """
+        name = f"stage-{number}"
+        return Workdir(self.checkpoints / name, events=self.tensorboard / name)
+
     @property
     def pool(self) -> pathlib.Path:
         """JSON of the fingerprint of an unfinished run's unlabeled pictures."""
