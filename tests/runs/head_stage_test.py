@@ -48,7 +48,8 @@ def test_the_fitted_head_is_evaluated_on_every_split(fresh_run, features):
     for split in ("train", "validation", "test"):
         answers = (features[split].all() @ kernel + bias).argmax(axis=1)
         labels = fresh_run.data.class_indices(fresh_run.data.split(split))
-        assert found[split].figures["accuracy"] == np.mean(answers == labels)
+        figures = found.evaluations[split].figures
+        assert figures["accuracy"] == np.mean(answers == labels)
 
 
 @pytest.mark.parametrize(

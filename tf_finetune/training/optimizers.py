@@ -5,10 +5,12 @@ import inspect
 from typing import TYPE_CHECKING, Literal
 
 from tf_finetune import errors
-from tf_finetune.config import training_options
+from tf_finetune.config import train_config, training_options
 
 if TYPE_CHECKING:
     import keras
+
+    from tf_finetune.adaptation import method
 
 # Gradient descent under the names of textbooks: Keras' class, its arguments.
 _SGD_VARIANTS = {
@@ -44,6 +46,10 @@ _LEARNING_RATES = {
     "muon": 1e-3,
     "schedulefreeadamw": 1e-3,
 }
+
+
+# Where all layers move: AutoGluon's default, too (its trainer clips to norm 1).
+_CLIP_NORM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,6 +141,21 @@ def choose_batch_size(
     return min(options.batch_size, num_examples)
 
 
+def resolve_clipping(
+    config: train_config.TrainConfig,
+) -> training_options.TrainingOptions:
+    """Returns the training options with a norm for `--clip_norm=auto`.
+
+    It is 1 where all layers move and `--clip_variable_norm` is not given, else
+    None: gradients are not clipped.
+    """
+    options = config.training
+    if options.clip_norm != "auto":
+        return options
+    clips = config.model.moves_all_layers and not options.clip_variable_norm
+    return dataclasses.replace(options, clip_norm=_CLIP_NORM if clips else None)
+
+
 def make_schedule(
     options: training_options.TrainingOptions, *, steps_per_epoch: int
 ) -> Schedule:
@@ -158,14 +179,19 @@ def build_optimizer(
     plan: Schedule,
     *,
     sums: bool = False,
+    adapted: "method.Adapted | None" = None,
 ) -> "keras.optimizers.Optimizer":
     """Builds the Keras optimizer that the options name.
 
     Args:
-        options: Its name, weight decay, clipping and EMA.
+        options: Its name, weight decay, `l2_sp`, clipping and EMA; with
+            `clip_norm` "auto" the gradient of all weights is not clipped.
         plan: Its learning rate.
         sums: Whether the gradients passed to it are already summed over
             replicas.
+        adapted: Adaptation that sets the learning rates of layers, and whose
+            variables `l2_sp` pulls to their start; None: all variables are
+            treated alike. Where they are, the optimizer is Keras' own class.
 
     Raises:
         UsageError: Keras has no optimizer of this name.
@@ -175,9 +201,10 @@ def build_optimizer(
     """
     class_name, keywords = _find_class(options.optimizer.lower())
     keywords = dict(keywords)
+    clip_norm = None if options.clip_norm == "auto" else options.clip_norm
     for name, value in (
         ("weight_decay", options.weight_decay),
-        ("global_clipnorm", options.clip_norm),
+        ("global_clipnorm", clip_norm),
         ("clipnorm", options.clip_variable_norm),
         ("ema_momentum", options.ema_momentum),
     ):
@@ -186,6 +213,12 @@ def build_optimizer(
     if options.ema_momentum is not None:
         keywords["use_ema"] = True
     made = skip_gradient_sum(class_name) if sums else class_name
+    if adapted and (adapted.learning_rate_factors or options.l2_sp):
+        # Not loaded where all variables are treated alike.
+        from tf_finetune.training import variable_updates
+
+        rules = variable_updates.make_rules(adapted, options.l2_sp)
+        made = variable_updates.apply_rules(made, rules)
     return made(learning_rate=_make_keras_schedule(plan), **keywords)
 
 
