@@ -126,15 +126,17 @@ def _check_training(training: training_options.TrainingOptions) -> None:
 
 def _check_backbone_updates(config: train_config.TrainConfig) -> None:
     """Raises `UsageError` for options of a backbone that stays frozen."""
-    if config.model.trains_head_only:
-        given = unused_options.list_given(config)
-        for name in ("layer_decay", "l2_sp"):
-            if name in given:
-                raise errors.UsageError(
-                    f"{given[name]} is for layers of the backbone that move, "
-                    "and --trainable=head moves none. Leave it out, or give "
-                    "--trainable=top or --trainable=all."
-                )
+    idle = []
+    if config.model.layer_decay != "auto":
+        idle.append(f"--layer_decay={config.model.layer_decay:g}")
+    if config.training.l2_sp:
+        idle.append(f"--l2_sp={config.training.l2_sp:g}")
+    if idle and config.model.trains_head_only:
+        raise errors.UsageError(
+            f"{' and '.join(idle)} is for layers of the backbone that move, "
+            "and --trainable=head moves none. Leave it out, or give "
+            "--trainable=top or --trainable=all."
+        )
     layers = config.model.surgery.head_layers
     if layers and config.training.head_start_strength != "auto":
         raise errors.UsageError(

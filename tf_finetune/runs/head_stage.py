@@ -129,8 +129,15 @@ def copy_to_one_device(
     return clone
 
 
-def _choose_solver(context: contexts.RunContext) -> str:
-    """Returns the task's solver for a linear head; "steps" for other heads."""
+def choose_solver(context: contexts.RunContext) -> str:
+    """Returns the solver of the head's problem: `Problem.solver`.
+
+    Args:
+        context: The run.
+
+    Returns:
+        The task's solver for a linear head; "steps" for other heads.
+    """
     options = context.config.model
     is_linear = context.task.head(options.head) == "linear"
     if is_linear and not options.surgery.head_layers:
@@ -148,7 +155,7 @@ def _make_problem(
     )
     return problems.Problem(
         model=model,
-        solver=_choose_solver(context),
+        solver=choose_solver(context),
         features=features,
         layout=context.assembly.features,
         targets=context.targets("train"),
