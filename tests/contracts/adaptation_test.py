@@ -157,6 +157,7 @@ def _build(name: str, choose: Callable | None = None, **settings) -> _Case:
     trainer = fine_tuning.compile_trainer(
         adapted.build_trainer(network),
         config,
+        adapted=adapted,
         loss=task.network.loss(config.training, _CLASSES, None),
         metrics=(),
         num_examples=4 * _STEPS,

@@ -1,23 +1,18 @@
 """Describes the plan of a run: trainable layers, settings and reasons."""
 
-import contextlib
 import dataclasses
-from collections.abc import Callable
 
 from absl import logging
 
 from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
-from tf_finetune.data import data_statistics, pipeline, scan
+from tf_finetune.data import data_statistics
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fine_tune_stage as trainers
-from tf_finetune.runs import run_preparation
+from tf_finetune.runs import head_stage
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import fine_tuning, head_fit, optimizers
-from tf_finetune.training.devices import cost_estimate
-from tf_finetune.workdir import workdir_files
+from tf_finetune.training import head_fit, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +23,7 @@ class StageTexts:
         table: Layers and their numbers of weights that train.
         length: Number of epochs.
         rate: Learning rate and its origin.
+        updates: Further settings of its steps.
         adaptation: Effect of the adaptation method.
         boundary: Part of the network that can be cached.
     """
@@ -35,6 +31,7 @@ class StageTexts:
     table: str
     length: str
     rate: str
+    updates: str
     adaptation: str
     boundary: str
 
@@ -87,10 +84,10 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"fine_tune: {stages.length}, "
             f"{data_statistics.format_count(size, 'picture')} a "
             f"step{_format_batch_fit(context)}, from a "
-            f"{_HEADS[options.head_init]} head",
+            f"{_HEADS[options.head_init]} head{_format_start(context)}",
             f"optimizer: {options.optimizer}, {stages.rate}, "
             f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
-            f"of the steps{' of each stage' if context.stages else ''}",
+            f"of the steps{stages.updates}",
             f"adaptation: {context.config.model.adaptation} (--adaptation); "
             f"{stages.adaptation}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
@@ -115,6 +112,7 @@ def _format_stages(context: contexts.RunContext) -> StageTexts:
         ),
         length=f"at most {data_statistics.format_count(epochs, 'epoch')}",
         rate=f"learning rate {format_rate(context)}",
+        updates=format_updates(context.config, context.adapted),
         adaptation=context.adapted.description,
         boundary=describe_boundary(context.networks.boundary),
     )
@@ -217,6 +215,34 @@ def format_rate(context: contexts.RunContext) -> str:
     return f"{rate:g} ({origin}; --learning_rate)"
 
 
+def format_updates(
+    config: train_config.TrainConfig, adapted: method.Adapted
+) -> str:
+    """Formats layer decay, clipping and the decay to the start."""
+    options = optimizers.resolve_clipping(config)
+    decay = config.model.effective_layer_decay
+    parts = []
+    if adapted.learning_rate_factors:
+        parts.append(f", layer decay {decay:g} (--layer_decay)")
+    if options.clip_norm:
+        parts.append(
+            f", gradients clipped to norm {options.clip_norm:g} (--clip_norm)"
+        )
+    if options.l2_sp:
+        parts.append(f", decay to the start {options.l2_sp:g} (--l2_sp)")
+    return "".join(parts)
+
+
+def _format_start(context: contexts.RunContext) -> str:
+    """Formats the strength of the head that fine-tuning starts from."""
+    options = context.config
+    is_solved = head_stage.choose_solver(context) == "logistic"
+    if not is_solved or options.training.head_init == "random":
+        return ""
+    strength = options.training.head_start_strength
+    return f" (--head_start_strength={strength})"
+
+
 def describe_boundary(found: freeze_boundary.Boundary | None) -> str:
     """Describes the part of a network that can be cached."""
     if found is None:
@@ -225,76 +251,3 @@ def describe_boundary(found: freeze_boundary.Boundary | None) -> str:
         f"{found.frozen_share:.0%} of the forward pass is frozen and can be "
         f"cached (freeze boundary at {', '.join(found.names)})"
     )
-
-
-def report_plan(
-    config: train_config.TrainConfig,
-    inspected: scan.InspectedPictures,
-    place: workdir_files.Workdir,
-    *,
-    largest_batch: int | None,
-    report: Callable[[str], None],
-) -> None:
-    """Reports data, plan and cost of a run without training it.
-
-    Every picture is decoded and its features are cached on the way.
-
-    Args:
-        config: The config that the user asked for.
-        inspected: Pictures whose headers were read.
-        place: Workdir for results; nothing is written to it.
-        largest_batch: Largest batch size that fits into memory; None without
-            `--batch_size=auto`.
-        report: Called with each text for the user.
-    """
-    with contextlib.ExitStack() as held:
-        context = run_preparation.prepare_run(
-            config, inspected, place, held, largest_batch
-        )
-        report(data_statistics.format_summary(context.data))
-        report(format_plan(context))
-        warn_of_single_pictures(context)
-        report(estimate_cost(context).text())
-
-
-def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
-    """Times a few training and inference steps and extrapolates to the run.
-
-    Args:
-        context: The run, not trained yet.
-
-    Returns:
-        Estimated time and memory of a run that reads pictures, without cached
-        activations.
-    """
-    if context.stages:
-        from tf_finetune.runs import stage_plan
-
-        context = stage_plan.make_longest_stage(context)
-    config, targets = context.config, context.targets("train")
-    size = optimizers.choose_batch_size(config.training, len(targets))
-    # Enough pictures for the four batches that are measured.
-    copies = -(-4 * size // len(targets))  # Rounded up.
-    batches = pipeline.build_training_batches(
-        [picture.path for picture in context.data.split("train")] * copies,
-        targets,
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-        batch_size=size,
-        augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
-    )
-    steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))
-    epochs = config.training.epochs if context.fine_tunes else 0
-    with trainers.enter_training(context):
-        return cost_estimate.measure_run(
-            trainers.prepare_trainer(context),
-            context.assembly.extractor,
-            batches,
-            num_pictures=len(context.data.pictures),
-            training_steps=steps * epochs,
-            validated_pictures=len(context.data.split("validation")) * epochs,
-        )

@@ -28,6 +28,7 @@ def format_stages(context: contexts.RunContext) -> run_plan.StageTexts:
             "each from the best epoch of the one before"
         ),
         rate="learning rate of each stage as above",
+        updates=" of each stage",
         adaptation="; ".join(
             f"{each.options.name}: {each.adapted.description}"
             for each in context.stages
@@ -51,7 +52,12 @@ def _format_stage(
         method.make_plan_rows(context.assembly, prepared.adapted)
     )
     epochs = data_statistics.format_count(stage.epochs, "epoch")
-    return f"{stage.name}, at most {epochs}, learning rate {rate}\n{table}"
+    config = fit_stage_options.make_stage_config(context.config, stage)
+    updates = run_plan.format_updates(config, prepared.adapted)
+    return (
+        f"{stage.name}, at most {epochs}, learning rate {rate}{updates}\n"
+        f"{table}"
+    )
 
 
 def make_longest_stage(context: contexts.RunContext) -> contexts.RunContext:

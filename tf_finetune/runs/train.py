@@ -156,8 +156,8 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         features = extract_features(
             context, with_activations=choice.reads_cache
         )
-        evaluations = head_stage.fit_head(context, features)
-        probe = candidates.make_candidate(context, "probe", evaluations)
+        fitted = head_stage.fit_head(context, features)
+        probe = candidates.make_candidate(context, "probe", fitted.evaluations)
         activations = None
         if choice.reads_cache:
             # After the head is fitted: the figures of its predictions decide
@@ -167,8 +167,9 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
     if context.fine_tunes:
         # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
         # from the solved head, whose gradients do not distort the features.
-        if context.config.training.head_init == "random":
-            assembly.assign_values(head.weights, fresh_head)
+        is_fresh = context.config.training.head_init == "random"
+        start = fresh_head if is_fresh else fitted.start
+        assembly.assign_values(head.weights, start)
         fine_tune = _fine_tune_stages if context.stages else _fine_tune_once
         result = fine_tune(context, stage, choice.trainer, activations, probe)
     strategies.wait_for_all(context.strategy)

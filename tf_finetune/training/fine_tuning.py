@@ -47,6 +47,7 @@ def compile_trainer(
     trainer: keras.Model,
     config: train_config.TrainConfig,
     *,
+    adapted: method.Adapted,
     loss: keras.losses.Loss,
     metrics: Sequence[keras.metrics.Metric],
     num_examples: int,
@@ -58,6 +59,7 @@ def compile_trainer(
     Args:
         trainer: Model to logits, as `Adapted.build_trainer` returns it.
         config: The optimizer and its settings.
+        adapted: Adaptation that built `trainer`, with the rates of its layers.
         loss: Loss of targets and logits.
         metrics: Metrics of targets and logits.
         num_examples: Training examples, for the schedule's length.
@@ -67,7 +69,7 @@ def compile_trainer(
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
-    options = config.training
+    options = optimizers.resolve_clipping(config)
     steps = count_steps_per_epoch(options, num_examples)
     plan = optimizers.make_schedule(options, steps_per_epoch=steps)
     ours = needs_own_step(options)
@@ -78,7 +80,7 @@ def compile_trainer(
     trainer.compile(
         optimizer=device_settings.add_loss_scaling(
             optimizers.build_optimizer(
-                options, plan, sums=ours, continues=continues
+                options, plan, adapted=adapted, sums=ours, continues=continues
             ),
             settings.precision,
         ),
@@ -128,7 +130,7 @@ def fit_trainer(
     )
     callbacks = []
     if config.output.tensorboard and writes:
-        callbacks.append(keras.callbacks.TensorBoard(str(place.tensorboard)))
+        callbacks = [keras.callbacks.TensorBoard(str(place.tensorboard))]
     with replicas.synchronize_batch_norms(
         trainer, wanted=config.training.sync_batch_norm
     ):
@@ -293,7 +295,6 @@ def _join_targets(
     config: train_config.TrainConfig,
 ) -> tf.data.Dataset:
     """Pairs batches of validation inputs with targets."""
-    expected = target_rows.batch_in_order(
-        targets["validation"], config.training.batch_size
-    )
+    size = config.training.batch_size
+    expected = target_rows.batch_in_order(targets["validation"], size)
     return tf.data.Dataset.zip(inputs, expected)
