@@ -19,7 +19,7 @@ from tf_finetune.training import optimizer_state
 from tf_finetune.training.checkpoints import checkpoint_callback
 from tf_finetune.workdir import workdir_files
 
-_STAGES = "head,top:2,all:2@1e-3"
+_STAGES = "head,top:2,all:2@5e-4"
 
 
 class _Killed(Exception):
@@ -111,7 +111,7 @@ def test_history_facts_and_plot_name_the_stages(trained):
     assert rows == names
     assert [each["name"] for each in result.stages] == ["top", "all"]
     assert [each["cache"] for each in result.stages] == ["on", "off"]
-    assert [each["learning_rate"] for each in result.stages][1] == 1e-3
+    assert [each["learning_rate"] for each in result.stages]== [1e-3, 5e-4]
     assert result.cache == "on"
     whole = candidates.RunResult(fit_result=result, chosen=result.fine_tuned)
     assert results._find_kept_epoch(context, whole) in (2, 3)
@@ -170,8 +170,8 @@ def test_a_run_killed_in_every_stage_ends_in_the_same_weights(
 def test_the_plan_shows_layers_rate_and_cache_of_each_stage(staged_run):
     plan = run_plan.format_plan(staged_run)
     for words in (
-        "stage 1 of 2: top, at most 2 epochs, learning rate 0.0001 (the",
-        "stage 2 of 2: all, at most 2 epochs, learning rate 0.001 (given; --st",
+        "stage 1 of 2: top, at most 2 epochs, learning rate 0.001 (the",
+        "stage 2 of 2: all, at most 2 epochs, learning rate 0.0005 (given; --",
         "2 stages (--stages) of at most 4 epochs in all",
         "can be cached (freeze boundary at block2_out); all: no part of",
     ):
