@@ -15,7 +15,12 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 def _options(**changed) -> model_options.ModelOptions:
     return model_options.ModelOptions(
-        backbone="small_cnn", weights="none", image_size=16, **changed
+        **{
+            "backbone": "small_cnn",
+            "weights": "none",
+            "image_size": 16,
+            **changed,
+        }
     )
 
 
@@ -131,7 +136,8 @@ def test_the_plan_counts_what_is_there_and_what_moves(built):
 
 
 def test_where_all_layers_move_the_plan_shows_the_factors_of_the_rate(built):
-    adapted = freeze.adapt(built, _options(trainable=("all",)))
+    options = _options(trainable=("all",), layer_decay=0.9)
+    adapted = freeze.adapt(built, options)
     rows = method.make_plan_rows(built, adapted)
     by_group = {row.group: row for row in rows}
     assert by_group["head"].learning_rate_factor == 1
@@ -147,8 +153,9 @@ def test_where_all_layers_move_the_plan_shows_the_factors_of_the_rate(built):
     ("changes", "expected"),
     [
         ({"trainable": ("top",)}, 1.0),
-        ({"trainable": ("all",)}, 0.9),
+        ({"trainable": ("all",), "weights": "digits"}, 0.9),
         ({"trainable": ("top",), "layer_decay": 0.8}, 0.8),
+        ({"trainable": ("all",), "weights": "none"}, 1.0),
         ({"trainable": ("all",), "layer_decay": 1.0}, 1.0),
     ],
 )

@@ -136,13 +136,24 @@ def test_a_strength_that_is_given_is_that_of_the_solution():
     )
 
 
-def _solve_head(start, chosen: float = 1.0) -> head_problem.Solution:
-    """Solves a head of which cross-validation has chosen a strength."""
+class _Features:
+    """Features in memory, as the feature cache gives them."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def all(self) -> np.ndarray:
+        return self._rows
+
+
+def _solve_head(start, chosen: float) -> head_problem.Solution:
+    """Adds the start to a head of which cross-validation chose a strength."""
     features, labels = _data(3, 20, 90)
     problem = types.SimpleNamespace(
-        features=types.SimpleNamespace(
-            all=lambda: features, width=20, __len__=lambda: 90
-        ),
+        features=_Features(features),
         targets=types.SimpleNamespace(values=np.eye(3)[labels]),
         config=types.SimpleNamespace(
             training=types.SimpleNamespace(class_weight="none")
@@ -156,9 +167,10 @@ def _solve_head(start, chosen: float = 1.0) -> head_problem.Solution:
 @pytest.mark.parametrize(
     ("start", "chosen", "expected"),
     [
-        ("auto", 1.0, 0.01),
+        # A penalty of 0.15 a picture: C = 1 / (0.15 · 90).
+        ("auto", 1.0, 1 / 13.5),
+        ("auto", 0.1, 1 / 13.5),
         ("auto", 0.01, None),
-        ("auto", 0.001, None),
         (0.1, 1.0, 0.1),
         (0.1, 0.001, 0.1),
         (0.1, 0.1, None),

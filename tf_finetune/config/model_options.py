@@ -208,7 +208,8 @@ class ModelOptions:
         "Learning rate of the backbone's layers by depth: it falls towards the "
         "input by this factor per layer of a network of 27 layers, so that the "
         "first layer of any network has this to the power 27 (0.9: 0.058). "
-        "1: one rate; auto: 0.9 with --trainable=all, else 1.",
+        "1: one rate; auto: 0.9 with --trainable=all, except with "
+        "--weights=none, else 1.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     freeze_batch_norm: bool = options.option(
@@ -252,7 +253,10 @@ class ModelOptions:
         """The layer decay in effect, in which "auto" is resolved."""
         if self.layer_decay != "auto":
             return self.layer_decay
-        return DEFAULT_LAYER_DECAY if self.moves_all_layers else 1.0
+        # Random weights have no early layers that are worth keeping.
+        is_pretrained = self.weights != "none"
+        decays = self.moves_all_layers and is_pretrained
+        return DEFAULT_LAYER_DECAY if decays else 1.0
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:

@@ -56,7 +56,8 @@ class TrainingOptions:
         "auto",
         "Strength C (inverse L2 penalty) of the solved head that fine-tuning "
         "starts from; probe: that of the probe, chosen by cross-validation; "
-        "auto: the same, but at most 0.01. The probe keeps its own.",
+        "auto: the same, but at most 6.7 / number of training pictures. The "
+        "probe keeps its own.",
         used_by={
             "task": ("classification",),
             "head": ("linear",),

@@ -16,10 +16,11 @@ from tf_finetune.config import training_options
 from tf_finetune.data import progress
 from tf_finetune.solvers import head_problem, logistic_path
 
-# The head from which fine-tuning starts has this strength at most. A nearly
-# unregularized one fits the training pictures already, which leaves fine-tuning
-# hardly any gradient (docs/recipe.md has the measurements).
-_MAX_START_STRENGTH = 1e-2
+# The head from which fine-tuning starts has at least this L2 penalty a picture,
+# 1/(C n). A nearly unregularized one fits the training pictures already, which
+# leaves fine-tuning hardly any gradient. A limit on C itself is too strong for
+# few pictures: fine-tuning ends before it has made up for it (docs/recipe.md).
+_MIN_START_PENALTY = 0.15
 # Used where there are too few pictures to cross-validate.
 _DEFAULT_STRENGTH = 1e-2
 _FOLDS = 5
@@ -73,7 +74,9 @@ def _add_start(
     if wanted in (None, "probe"):
         return found
     if wanted == "auto":
-        wanted = min(strength, _MAX_START_STRENGTH)
+        # Σ loss + ‖w‖²/(2 C) is n times the mean loss + ‖w‖²/(2 C n).
+        most = 1 / (_MIN_START_PENALTY * len(problem.features))
+        wanted = min(strength, most)
     if wanted == strength:
         return found
     start = solve_at_strength(
