@@ -111,7 +111,7 @@ def test_history_facts_and_plot_name_the_stages(trained):
     assert rows == names
     assert [each["name"] for each in result.stages] == ["top", "all"]
     assert [each["cache"] for each in result.stages] == ["on", "off"]
-    assert [each["learning_rate"] for each in result.stages]== [1e-3, 5e-4]
+    assert [each["learning_rate"] for each in result.stages] == [1e-3, 5e-4]
     assert result.cache == "on"
     whole = candidates.RunResult(fit_result=result, chosen=result.fine_tuned)
     assert results._find_kept_epoch(context, whole) in (2, 3)

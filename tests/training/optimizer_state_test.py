@@ -1,5 +1,10 @@
 """Tests of tf_finetune/training/optimizer_state.py."""
 
+import json
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -157,3 +162,16 @@ def test_the_scale_of_the_loss_goes_on():
     assert float(second.optimizer.dynamic_scale) == 64
     assert int(second.optimizer.inner_optimizer._iterations) == 0
     assert second.optimizer.inner_optimizer.earlier_steps == (5, 5, 0, 0)
+
+
+@pytest.mark.slow
+def test_replicas_and_accumulation_hand_over_the_same_state():
+    script = pathlib.Path(__file__).with_name("replica_stages.py")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    plain, *others = json.loads(done.stdout.splitlines()[-1])
+    for other in others:
+        for expected, found in zip(plain, other, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-6)
