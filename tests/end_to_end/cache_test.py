@@ -18,12 +18,7 @@ from tf_finetune.runs import cache_choice
 from tf_finetune.training import fine_tuning
 
 _ON = {"trainable": "top", "cache": "on", "augmentation_views": 2}
-_AS_THEY_ARE = {
-    "trainable": "top",
-    "cache": "on",
-    "augmentation": "none",
-    "epochs": 3,
-}
+_AS_THEY_ARE = {"cache": "on", "augmentation": "none", "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +42,7 @@ def unaugmented(pictures, settings, tmp_path_factory):
         pictures,
         report=lambda text: None,
         workdir=str(folder / "run"),
-        **{**settings, **changes},
+        **{**settings, **changes, "trainable": "top"},
     )
 
 
@@ -270,6 +265,7 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
     flags = {
         **settings,
         **_AS_THEY_ARE,
+        "trainable": "top",
         "data": pictures,
         "cache_dir": tmp_path / "cache",
         "workdir": tmp_path / "run",
