@@ -114,8 +114,8 @@ def test_adam_corrects_each_variable_by_its_own_steps():
         np.testing.assert_allclose(
             np.array(second.trainable_variables[index]),
             before[index] - change,
-            rtol=1e-4,
-            atol=1e-6,
+            # 1 - 0.999^t in float32 has three digits less.
+            atol=1e-5,
         )
 
 
