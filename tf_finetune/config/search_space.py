@@ -38,6 +38,7 @@ _FIXED_GROUPS = (
 )
 _FIXED = {
     "task": "trials must be compared by the same metric",
+    "target_transform": "trials must be compared by the same metric",
     "seed": "it draws the splits, on which trials must be compared",
     "strategy": "it belongs to the machine",
     "tpu": "it belongs to the machine",
