@@ -175,6 +175,7 @@ def plot_curves(
         )
     panel.set_xlabel("epoch")
     panel.set_ylabel("ranking of epochs on validation")
+    panel.set_title("red: the best trial; dotted: pruned", fontsize=9)
     return _encode(drawing)
 
 
