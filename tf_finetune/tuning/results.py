@@ -98,10 +98,11 @@ def _summarize(
         settings = ", ".join(f"{k}={v}" for k, v in best.settings.items())
         found.append(f"Trial {best.number} is the best: {settings}.")
     compared = _compare(worker, best.number, of_validation, "validation")
-    found.append(
-        f"{compared} The best of several trials is too good on validation, by "
-        "which it was chosen."
+    caution = (
+        " The best of several trials is too good on validation, by which it "
+        "was chosen."
     )
+    found.append(compared + caution * (best.number != 0))
     if winner.test:
         found.append(_compare(worker, best.number, winner.test, "test"))
     return found
