@@ -81,13 +81,12 @@ def prepare_run(
         model = _build_model(config, task, inspected)
     # The cache computes in batches of the size that fits.
     size = largest_batch or config.training.batch_size
-    sized = options.replace(config, batch_size=size)
+    sized, networks = options.replace(config, batch_size=size), model.networks
     # The chief decodes; the others read its verdicts from the cache.
     with strategies.run_chief_first(strategy):
-        cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
-        problems = decode_and_extract(
-            inspected.pictures, sized, model.networks, cache
-        )
+        cache = run_cache.RunCache(sized, model.assembly, networks, held)
+        found = inspected.pictures
+        problems = decode_and_extract(found, sized, networks, cache)
     data = _complete_data(config, inspected, problems)
     # Only now: some tasks need the pictures, for statistics of their labels.
     task = task.fit_to_data(data, config)
@@ -139,8 +138,7 @@ def _build_model(
     )
     stages: Sequence[contexts.PreparedStage] = ()
     if config.training.stages:
-        # Loaded only here: a run of one stage needs none of it.
-        from tf_finetune.runs import stage_preparation
+        from tf_finetune.runs import stage_preparation  # Only for stages.
 
         stages = stage_preparation.prepare_stages(config, built)
         adapted, cut = stages[0].adapted, stages[0].boundary
@@ -148,8 +146,8 @@ def _build_model(
         adapt = adaptation.METHODS.get(config.model.adaptation)
         adapted, cut = adapt(built, config.model), None
         if contexts.fine_tunes(config, adapted):
-            moving = {*adapted.trained, *built.head_layers}
             # Everything below the first of these layers is computed once.
+            moving = {*adapted.trained, *built.head_layers}
             cut = freeze_boundary.find_boundary(built.trainer, moving)
     return _Model(
         assembly=built,
@@ -173,20 +171,9 @@ def _complete_data(
         pixels=config.model.pixels,
     )
     if config.output.withhold_test:
-        data = _withhold_test(data)
+        data = examples.withhold_test(data)
     logging.info("%s", data_statistics.format_summary(data))
     return data
-
-
-def _withhold_test(data: examples.ImageData) -> examples.ImageData:
-    """Returns the data without its test pictures."""
-    kept = tuple(each for each in data.pictures if each.split != "test")
-    logging.info(
-        "%d test pictures are withheld (--withhold_test).",
-        len(data.pictures) - len(kept),
-    )
-    # The fingerprint stays that of all splits: `evaluate` finds the same data.
-    return dataclasses.replace(data, pictures=kept)
 
 
 def _set_batch_size(
