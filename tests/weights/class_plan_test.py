@@ -90,11 +90,14 @@ def test_plans_that_fit_nothing_are_refused(names, specs, words):
 
 def test_only_a_finished_classifier_with_a_linear_head_has_columns(tmp_path):
     with pytest.raises(errors.UsageError, match="is none: only a run has"):
-        class_plan.check_earlier_run(tmp_path)
+        class_plan.check_earlier_run(tmp_path, "classification")
     files.write_json(tmp_path / "run.json", {"status": "finished"})
     files.write_text(tmp_path / "run.flags", "--head=linear\n--head_layers=\n")
-    assert class_plan.check_earlier_run(tmp_path).path == tmp_path
+    assert (
+        class_plan.check_earlier_run(tmp_path, "classification").path
+        == tmp_path
+    )
     for line in ("--head=mlp", "--task=multilabel", "--head_layers=64,relu"):
         files.write_text(tmp_path / "run.flags", f"{line}\n")
-        with pytest.raises(errors.UsageError, match=f"has .*{line}.*linear"):
-            class_plan.check_earlier_run(tmp_path)
+        with pytest.raises(errors.UsageError, match=f"has .*{line}.*alone"):
+            class_plan.check_earlier_run(tmp_path, "classification")

@@ -133,6 +133,16 @@ class ModelOptions:
         ".keras file, a PyTorch .pth or .safetensors, or the workdir of an "
         "earlier run; FILE::NAME for one of several networks in a file.",
     )
+    preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
+        options.option(
+            "auto",
+            "How pictures are scaled for the weights of a PyTorch file, which "
+            "does not tell it: torch (ImageNet's mean and deviation), tf "
+            "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
+            "128); auto: as a config.json beside it says, else as the "
+            "backbone's published files.",
+        )
+    )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "

@@ -18,7 +18,7 @@ def check_config(config: train_config.TrainConfig, head: str) -> None:
     """
     class_plan.parse_class_map(config.model.class_map)
     path = weights_source.parse_source(config.model.weights).path
-    class_plan.check_earlier_run(path)
+    class_plan.check_earlier_run(path, config.model.task)
     if head != "linear" or config.model.surgery.head_layers:
         raise errors.UsageError(
             "--classes=keep needs a linear head, whose columns are the "
@@ -46,6 +46,6 @@ def check_names(
     path = weights_source.parse_source(config.model.weights).path
     class_plan.plan_classes(
         names,
-        class_plan.check_earlier_run(path).class_names(),
+        class_plan.check_earlier_run(path, config.model.task).class_names(),
         class_plan.parse_class_map(config.model.class_map),
     )

@@ -38,7 +38,7 @@ def make_plan(
             common with this one.
     """
     path = weights_source.parse_source(config.model.weights).path
-    place = class_plan.check_earlier_run(path)
+    place = class_plan.check_earlier_run(path, config.model.task)
     mapping = class_plan.parse_class_map(config.model.class_map)
     return class_plan.plan_classes(names, place.class_names(), mapping)
 
@@ -65,7 +65,8 @@ def solve_head(
     kernel, bias = class_plan.take_columns(
         plan,
         *class_plan.read_head(
-            class_plan.check_earlier_run(path), problem.features.width
+            class_plan.check_earlier_run(path, context.config.model.task),
+            problem.features.width,
         ),
     )
     logging.info(

@@ -173,18 +173,19 @@ def _check_names(
         )
 
 
-def check_earlier_run(path: pathlib.Path) -> workdir_files.Workdir:
+def check_earlier_run(path: pathlib.Path, task: str) -> workdir_files.Workdir:
     """Checks that the head of an earlier run can be taken over by class.
 
     Args:
         path: Value of `--weights`.
+        task: Name of the new run's task, which the earlier run must have had.
 
     Returns:
         The workdir.
 
     Raises:
-        UsageError: It is no workdir of a finished classifier with a linear
-            head.
+        UsageError: It is no workdir of a finished run of this task with a
+            linear head.
     """
     if not (path / "run.flags").is_file():
         raise errors.UsageError(
@@ -195,7 +196,7 @@ def check_earlier_run(path: pathlib.Path) -> workdir_files.Workdir:
     place = workdir_files.Workdir(path)
     place.require_finished()
     flags = weights_file.read_flags(path)
-    usual = {"task": "classification", "head": "auto", "head_layers": ""}
+    usual = {"task": task, "head": "auto", "head_layers": ""}
     found = {name: flags.get(name, value) for name, value in usual.items()}
     if found["head"] == "linear":
         found["head"] = "auto"
@@ -203,7 +204,8 @@ def check_earlier_run(path: pathlib.Path) -> workdir_files.Workdir:
         told = " ".join(f"--{name}={value}" for name, value in found.items())
         raise errors.UsageError(
             f"--classes=keep: the run in --weights={path} has {told}. Classes "
-            "are taken over from a classifier with a linear head alone."
+            f"are taken over from runs of --task={task} with a linear head "
+            "alone."
         )
     return place
 

@@ -4,7 +4,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import torch_names
+from tf_finetune.backbones import catalog, torch_names
 from tf_finetune.weights import merge_report, saved_weights
 from tf_finetune.weights.torch import (
     architectures,
@@ -12,6 +12,7 @@ from tf_finetune.weights.torch import (
     matching,
     reader,
     torch_files,
+    weights_configs,
 )
 
 
@@ -101,12 +102,12 @@ def check_graph(
         )
 
 
-def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
+def describe_graph(spec: backbones.BackboneSpec, path: pathlib.Path) -> str:
     """Describes the graph and the preprocessing that a PyTorch file needs.
 
     Args:
         spec: Backbone that the file was loaded into.
-        name: Name of the file, the sentence's subject.
+        path: The file, the sentence's subject.
 
     Returns:
         A sentence for the log, without a period.
@@ -131,11 +132,22 @@ def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
     if rules.keeps_layers:
         graph = "a graph that is the same in PyTorch"
     return (
-        f"{name} is a PyTorch file; {spec.name} has {graph}"
+        f"{path.name} is a PyTorch file; {spec.name} has {graph}"
         + (f" ({', '.join(differences)})" if differences else "")
-        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} (assumed "
-        "from the network; the file does not say it)"
+        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} "
+        + _describe_evidence(spec, path)
     )
+
+
+def _describe_evidence(spec: backbones.BackboneSpec, path: pathlib.Path) -> str:
+    """Describes in parentheses from where the scaling of pictures is known."""
+    config = weights_configs.read_config(path)
+    if config and config.preprocessing:
+        return f"(as {config.path.name} beside it says)"
+    usual, _ = catalog.find_spec(spec.name)
+    if spec.preprocessing != usual.preprocessing:
+        return "(--preprocessing)"
+    return "(assumed from the network; the file does not say it)"
 
 
 _SCALINGS = {
@@ -144,4 +156,5 @@ _SCALINGS = {
     # ConvNeXt has a Normalization layer of its own.
     "in_graph": "by ImageNet's mean and standard deviation",
     "lite": "as (x - 127) / 128",
+    "caffe": "to blue, green, red minus ImageNet's mean",
 }
