@@ -130,8 +130,9 @@ class ModelOptions:
     weights: str = options.option(
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
-        ".keras file, a PyTorch .pth or .safetensors, or the workdir of an "
-        "earlier run; FILE::NAME for one of several networks in a file.",
+        ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
+        "config.json, or the workdir of an earlier run; FILE::NAME for one of "
+        "several networks in a file.",
     )
     preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
         options.option(
