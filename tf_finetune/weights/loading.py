@@ -101,7 +101,8 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
-        torch_weights.check_graph(backbone.spec, file)
+        if backbone.spec.torch_rules or "+" in (file.backbone or ""):
+            torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
     report = _adopt_preprocessing(backbone, file, report, weights)

@@ -208,7 +208,8 @@ def parse_source(weights: str) -> WeightsSource:
     # From the right: the path itself may contain "::".
     name, sign, part = weights.rpartition("::")
     if not sign or not name or os.path.lexists(whole):
-        return WeightsSource(path=weights_configs.find_weights(whole) or whole)
+        inside = weights_configs.find_weights(whole) if whole.is_dir() else None
+        return WeightsSource(path=inside or whole)
     return WeightsSource(
         path=pathlib.Path(name).expanduser(), part=part.strip("/")
     )
