@@ -37,6 +37,7 @@ _GIVEN = {
     "categorical_columns": "color",
     "class_level": 2,
     "checkpoint_every_steps": 5,
+    "class_map": "a:b",
     "clip_norm": 1.0,
     "clip_variable_norm": 1.0,
     "confidence": 0.9,

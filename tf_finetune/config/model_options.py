@@ -133,14 +133,38 @@ class ModelOptions:
     weights: str = options.option(
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
-        ".keras file, a PyTorch .pth or .safetensors, or the workdir of an "
-        "earlier run; FILE::NAME for one of several networks in a file.",
+        ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
+        "config.json, or the workdir of an earlier run; FILE::NAME for one of "
+        "several networks in a file.",
+    )
+    preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
+        options.option(
+            "auto",
+            "How pictures are scaled for the weights of a PyTorch file, which "
+            "does not tell it: torch (ImageNet's mean and deviation), tf "
+            "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
+            "128); auto: as a config.json beside it says, else as the "
+            "backbone's published files.",
+        )
     )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
+    )
+    classes: Literal["new", "keep"] = options.option(
+        "new",
+        "keep: classes of the same name keep their weights in the head of the "
+        "earlier run that --weights names, and only the others are solved; "
+        "new: the whole head is solved.",
+        used_by={"task": ("classification",)},
+    )
+    class_map: tuple[str, ...] = options.option(
+        (),
+        "Classes of the earlier run under other names: NEW:OLD renames, "
+        "NEW:OLD+OLD merges.",
+        used_by={"classes": ("keep",)},
     )
     class_names: str | None = options.option(
         None,
