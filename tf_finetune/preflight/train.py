@@ -9,6 +9,7 @@ from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
+    options,
     train_config,
     training_options,
 )
@@ -66,7 +67,8 @@ def check_config(config: train_config.TrainConfig) -> None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
-    gates.check_specs(config.output.fail_below, task.figures)
+    for spec in config.output.fail_below:
+        gates.check_spec(spec, task.figures)
     _check_reference_run(config, task)
 
 
@@ -84,7 +86,7 @@ def check_pictures(
         DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
-    unused_options.check_fractions(config.data, splits)
+    check_fractions(config.data, splits)
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
@@ -92,6 +94,28 @@ def check_pictures(
         from tf_finetune.inputs import input_rows
 
         input_rows.check_table(config.data)
+
+
+def check_fractions(
+    data: data_options.DataOptions, given: Sequence[str | None]
+) -> None:
+    """Raises `UsageError` if a fraction is given of a split the data brings.
+
+    Args:
+        data: The data options, with the fractions.
+        given: Split that the data brings for each picture; None: none.
+    """
+    for split in ("validation", "test"):
+        name = f"{split}_fraction"
+        got = unused_options.list_given(data).get(name)
+        # `got` is empty where the fraction has its default.
+        if got and split in given:
+            default = options.find_field(type(data), name).default
+            raise errors.UsageError(
+                f"{got} is for data that brings no {split} split, and "
+                f"--data={data.data} brings one. Leave it out; if a flagfile "
+                f"sets it, add {options.to_flag(name, default)}."
+            )
 
 
 def _check_columns(
@@ -144,7 +168,7 @@ def _check_unlabeled(
             f"which has no pseudo-labels; use {', '.join(others)}."
         )
     # These objectives need gradient steps; others may solve the head alone.
-    if name in objectives.GRADIENT_BASED and not config.training.epochs:
+    if name in train_config.GRADIENT_BASED and not config.training.epochs:
         raise errors.UsageError(
             f"--objective={name} fine-tunes the network; --epochs=0 leaves "
             "nothing to do."

@@ -18,7 +18,6 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.training import optimizers
 
 _LARGEST = 256
@@ -103,7 +102,7 @@ def apply_batch_size(
     """
     # No batch larger than the training split.
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
-    if _is_full_batch(config) or not objectives.has_gradient_steps(config):
+    if _is_full_batch(config) or not config.has_gradient_steps:
         return options.replace(config, batch_size=size)
     rate = optimizers.scale_learning_rate(config.training, size)
     return options.replace(config, batch_size=size, learning_rate=rate)
