@@ -48,6 +48,7 @@ _GIVEN = {
     "head_epochs": 3,
     "head_init": "random",
     "head_layers": "16,relu",
+    "head_start_strength": 0.1,
     "head_units": 9,
     "image_column": "file",
     "image_root": "pictures",
@@ -55,6 +56,8 @@ _GIVEN = {
     "label_column": "kind",
     "label_separator": "comma",
     "label_smoothing": 0.1,
+    "l2_sp": 0.1,
+    "layer_decay": 0.8,
     "learning_rate": 0.5,
     "loss": "focal",
     "max_recoveries": 1,
@@ -170,6 +173,8 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
         train.check_config(_config(**alone))
+    if option == "head_start_strength":  # It is for a head that is solved.
+        return
     _check(_config(head_init="random", **alone))
     _check(_config(objective="fixmatch", unlabeled_data="x", **alone))
 

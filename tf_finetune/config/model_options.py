@@ -110,6 +110,9 @@ DEFAULT_PIXELS = PixelOptions()
 
 Resize = Literal["squash", "crop", "pad"]
 
+DEFAULT_LAYER_DECAY = 0.9
+"""The layer decay of `--layer_decay=auto` where all layers move."""
+
 DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
 """Heads that output one vector of logits a pixel."""
 
@@ -209,6 +212,15 @@ class ModelOptions:
         "trains).",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
+    layer_decay: float | Literal["auto"] = options.option(
+        "auto",
+        "Learning rate of the backbone's layers by depth: it falls towards the "
+        "input by this factor per layer of a network of 27 layers, so that the "
+        "first layer of any network has this to the power 27 (0.9: 0.058). "
+        "1: one rate; auto: 0.9 with --trainable=all, except with "
+        "--weights=none, else 1.",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+    )
     freeze_batch_norm: bool = options.option(
         True,
         "Keep batch-norm layers of the backbone as they were pretrained.",
@@ -227,6 +239,7 @@ class ModelOptions:
             )
         option_types.require_range(self, "dropout", at_least=0, below=1)
         option_types.require_range(self, "l2", at_least=0)
+        option_types.require_range(self, "layer_decay", above=0, at_most=1)
         _check_target_range(self.target_range)
         option_types.require_value(
             self, "trainable", "head, top, all or layer patterns."
@@ -238,6 +251,21 @@ class ModelOptions:
         """Whether fine-tuning trains the head only."""
         is_frozen = self.adaptation == "freeze"
         return is_frozen and set(self.trainable) == {"head"}
+
+    @property
+    def moves_all_layers(self) -> bool:
+        """Whether fine-tuning moves every layer of the backbone."""
+        return self.adaptation == "freeze" and "all" in self.trainable
+
+    @property
+    def effective_layer_decay(self) -> float:
+        """The layer decay in effect, in which "auto" is resolved."""
+        if self.layer_decay != "auto":
+            return self.layer_decay
+        # Random weights have no early layers that are worth keeping.
+        is_pretrained = self.weights != "none"
+        decays = self.moves_all_layers and is_pretrained
+        return DEFAULT_LAYER_DECAY if decays else 1.0
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:

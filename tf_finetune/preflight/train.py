@@ -61,6 +61,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     )
     optimizers.check_name(config.training.optimizer)
     _check_training(config.training)
+    _check_backbone_updates(config)
     _check_unlabeled(config, task)
     _check_workers(config)
     if config.model.image_size is not None:
@@ -140,10 +141,32 @@ def _check_training(training: training_options.TrainingOptions) -> None:
             "model.fit for it, and its workers do not train in step, so that "
             "no result could be repeated. Use multi_worker."
         )
-    if training.clip_norm and training.clip_variable_norm:
+    if isinstance(training.clip_norm, float) and training.clip_variable_norm:
         raise errors.UsageError(
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
+        )
+
+
+def _check_backbone_updates(config: train_config.TrainConfig) -> None:
+    """Raises `UsageError` for options of a backbone that stays frozen."""
+    idle = []
+    if config.model.layer_decay != "auto":
+        idle.append(f"--layer_decay={config.model.layer_decay:g}")
+    if config.training.l2_sp:
+        idle.append(f"--l2_sp={config.training.l2_sp:g}")
+    if idle and config.model.trains_head_only:
+        raise errors.UsageError(
+            f"{' and '.join(idle)} is for layers of the backbone that move, "
+            "and --trainable=head moves none. Leave it out, or give "
+            "--trainable=top or --trainable=all."
+        )
+    layers = config.model.surgery.head_layers
+    if layers and config.training.head_start_strength != "auto":
+        raise errors.UsageError(
+            "--head_start_strength is for a linear head, which is solved; "
+            f"with --head_layers={','.join(layers)} the head is trained by "
+            "gradient steps. Leave one of them out."
         )
 
 

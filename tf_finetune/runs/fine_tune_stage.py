@@ -130,6 +130,7 @@ def prepare_trainer(
         return fine_tuning.compile_trainer(
             context.adapted.build_trainer(network),
             context.config,
+            adapted=context.adapted,
             loss=context.loss,
             metrics=context.task.network.metrics(context.data.class_names),
             num_examples=len(context.data.split("train")),

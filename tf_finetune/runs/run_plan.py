@@ -11,7 +11,7 @@ from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, pipeline, scan
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fine_tune_stage as trainers
-from tf_finetune.runs import run_preparation
+from tf_finetune.runs import head_stage, run_preparation
 from tf_finetune.semi_supervised import catalog
 from tf_finetune.training import fine_tuning, head_fit, optimizers
 from tf_finetune.training.devices import cost_estimate
@@ -70,10 +70,11 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"{data_statistics.format_count(options.epochs, 'epoch')}, "
             f"{data_statistics.format_count(size, 'picture')} a "
             f"step{_format_batch_fit(context)}, from a "
-            f"{_HEADS[options.head_init]} head",
+            f"{_HEADS[options.head_init]} head{_format_start(context)}",
             f"optimizer: {options.optimizer}, learning rate "
             f"{_format_rate(context)}, {options.schedule}, warm-up over "
-            f"{options.warmup_fraction:.0%} of the steps",
+            f"{options.warmup_fraction:.0%} of the steps"
+            f"{_format_updates(context)}",
             f"adaptation: {context.config.model.adaptation} (--adaptation); "
             f"{context.adapted.description}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
@@ -177,6 +178,32 @@ def _format_rate(context: contexts.RunContext) -> str:
             f"{optimizers.choose_scaling_rule(options)}"
         )
     return f"{rate:g} ({origin}; --learning_rate)"
+
+
+def _format_updates(context: contexts.RunContext) -> str:
+    """Formats layer decay, clipping and the decay to the start."""
+    options = optimizers.resolve_clipping(context.config)
+    decay = context.config.model.effective_layer_decay
+    parts = []
+    if context.adapted.learning_rate_factors:
+        parts.append(f", layer decay {decay:g} (--layer_decay)")
+    if options.clip_norm:
+        parts.append(
+            f", gradients clipped to norm {options.clip_norm:g} (--clip_norm)"
+        )
+    if options.l2_sp:
+        parts.append(f", decay to the start {options.l2_sp:g} (--l2_sp)")
+    return "".join(parts)
+
+
+def _format_start(context: contexts.RunContext) -> str:
+    """Formats the strength of the head that fine-tuning starts from."""
+    options = context.config
+    is_solved = head_stage.choose_solver(context) == "logistic"
+    if not is_solved or options.training.head_init == "random":
+        return ""
+    strength = options.training.head_start_strength
+    return f" (--head_start_strength={strength})"
 
 
 def _describe_boundary(context: contexts.RunContext) -> str:

@@ -153,8 +153,8 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         features = extract_features(
             context, with_activations=choice.reads_cache
         )
-        evaluations = head_stage.fit_head(context, features)
-        probe = candidates.make_candidate(context, "probe", evaluations)
+        fitted = head_stage.fit_head(context, features)
+        probe = candidates.make_candidate(context, "probe", fitted.evaluations)
         activations = None
         if choice.reads_cache:
             # After the head is fitted: the figures of its predictions decide
@@ -164,8 +164,9 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
     if context.fine_tunes:
         # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
         # from the solved head, whose gradients do not distort the features.
-        if context.config.training.head_init == "random":
-            assembly.assign_values(head.weights, fresh_head)
+        is_fresh = context.config.training.head_init == "random"
+        start = fresh_head if is_fresh else fitted.start
+        assembly.assign_values(head.weights, start)
         table = fine_tune_stage.fine_tune(context, choice.trainer, activations)
         found = fine_tune_stage.evaluate_fine_tuned(context, activations)
         result = candidates.FitResult(

@@ -47,6 +47,7 @@ def compile_trainer(
     trainer: keras.Model,
     config: train_config.TrainConfig,
     *,
+    adapted: method.Adapted,
     loss: keras.losses.Loss,
     metrics: Sequence[keras.metrics.Metric],
     num_examples: int,
@@ -57,6 +58,7 @@ def compile_trainer(
     Args:
         trainer: Model to logits, as `Adapted.build_trainer` returns it.
         config: The optimizer and its settings.
+        adapted: Adaptation that built `trainer`, with the rates of its layers.
         loss: Loss of targets and logits.
         metrics: Metrics of targets and logits.
         num_examples: Training examples, for the schedule's length.
@@ -65,10 +67,9 @@ def compile_trainer(
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
-    options = config.training
-    plan = optimizers.make_schedule(
-        options, steps_per_epoch=count_steps_per_epoch(options, num_examples)
-    )
+    options = optimizers.resolve_clipping(config)
+    steps = count_steps_per_epoch(options, num_examples)
+    plan = optimizers.make_schedule(options, steps_per_epoch=steps)
     ours = needs_own_step(options)
     if ours:
         trainer = train_step.Trainer.from_model(
@@ -76,7 +77,9 @@ def compile_trainer(
         )
     trainer.compile(
         optimizer=device_settings.add_loss_scaling(
-            optimizers.build_optimizer(options, plan, sums=ours),
+            optimizers.build_optimizer(
+                options, plan, adapted=adapted, sums=ours
+            ),
             settings.precision,
         ),
         loss=loss,
@@ -121,7 +124,7 @@ def fit_trainer(
     )
     callbacks = []
     if config.output.tensorboard and writes:
-        callbacks.append(keras.callbacks.TensorBoard(str(place.tensorboard)))
+        callbacks = [keras.callbacks.TensorBoard(str(place.tensorboard))]
     with replicas.synchronize_batch_norms(
         trainer, wanted=config.training.sync_batch_norm
     ):
@@ -167,10 +170,8 @@ def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
     """Returns the batches per epoch, a smaller last one included."""
-    # Ceiling division in integers.
-    return -(
-        -num_examples // optimizers.choose_batch_size(options, num_examples)
-    )
+    size = optimizers.choose_batch_size(options, num_examples)
+    return -(-num_examples // size)  # Rounded up.
 
 
 def feed_pictures(
@@ -190,13 +191,12 @@ def feed_pictures(
         image_size: Side of the model's input, pixels.
         part: Replicas whose share of each training batch is read.
     """
-    count = len(targets["train"])
+    count, options = len(targets["train"]), config.training
     size = {
         "image_size": image_size,
         "resize": config.model.resize,
         "pixels": config.model.pixels,
     }
-    options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
         return pipeline.build_training_batches(

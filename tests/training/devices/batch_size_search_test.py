@@ -99,12 +99,12 @@ def test_no_more_than_the_pictures_are_tried():
 @pytest.mark.parametrize(
     ("optimizer", "size", "expected"),
     [
-        # Defaults 1e-2, 1e-3 and 1e-4 for 32 pictures.
+        # Defaults 1e-2, 1e-3 and 1e-3 for 32 pictures.
         ("sgd", 128, 4e-2),
         ("momentum", 16, 5e-4),
-        ("adamw", 128, 2e-4),
-        ("adam", 8, 0.5e-4),
-        ("adamw", 32, 1e-4),
+        ("adamw", 128, 2e-3),
+        ("adam", 8, 0.5e-3),
+        ("adamw", 32, 1e-3),
         ("gd", 128, None),
     ],
 )

@@ -1,7 +1,9 @@
 """Trains tiny nets on several replicas; prints what they came to as JSON.
 
-`python replica_cases.py one|mirrored|multi_worker [CASE …]`. "one" is plain
-Keras in one process: what the others are compared with.
+`python replica_cases.py one|mirrored|multi_worker CASE …`. "one" is plain Keras
+in one process: what the others are compared with. Beside the cases of every
+check (those that are not in `IN_CAMPAIGN`), a head and what dropout leaves of
+ones are computed.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config, training_options
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
@@ -30,6 +33,11 @@ from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
 _EPOCHS, _BATCH = 2, 16
+# Also part of "all_together" or of another case: trained in a campaign.
+IN_CAMPAIGN = (
+    "sgd", "momentum", "adam", "adamw", "clip_norm", "averages",
+    "class_weights",
+)  # fmt: skip
 CASES = {
     "sgd": {"optimizer": "sgd"},
     "momentum": {"optimizer": "momentum"},
@@ -53,14 +61,22 @@ CASES = {
         "gradient_accumulation_steps": 2, "scaled": True,
         "class_weights": (0.2, 1.0, 3.0),
     },
+    "layer_decay": {
+        "optimizer": "adamw", "weight_decay": 0.1, "ema_momentum": 0.8,
+        "clip_norm": 0.05, "gradient_accumulation_steps": 2, "scaled": True,
+        "l2_sp": 0.3, "factor": 0.2,
+    },
 }  # fmt: skip
 # What costs time and shows nothing new is left out elsewhere.
 IN_WORKERS = (
     "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
-    "overflow", "float16", "all_together",
+    "overflow", "float16", "all_together", "layer_decay",
 )  # fmt: skip
-ON_ONE = ("adamw", "accumulation", "averages", "batch_norm", "all_together")
-_OURS = ("class_weights", "l2", "scaled", "float16", "examples")
+ON_ONE = (
+    "adamw", "accumulation", "averages", "batch_norm", "all_together",
+    "layer_decay",
+)  # fmt: skip
+_OURS = ("class_weights", "l2", "scaled", "float16", "examples", "factor")
 
 
 def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +117,9 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         steps = chosen.gradient_accumulation_steps
         model = train_step.Trainer.from_model(model, micro_batches=steps)
     plan = optimizers.make_schedule(chosen, steps_per_epoch=4)
-    optimizer = optimizers.build_optimizer(chosen, plan, sums=not plain)
+    optimizer = optimizers.build_optimizer(
+        chosen, plan, adapted=_adapted(model, case), sums=not plain
+    )
     if case.get("scaled"):
         optimizer = keras.optimizers.LossScaleOptimizer(
             optimizer, initial_scale=2**15 if case.get("float16") else 1e36
@@ -118,6 +136,20 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         jit_compile=False,
     )
     return model
+
+
+def _adapted(model: keras.Model, case: dict) -> method.Adapted | None:
+    """Returns an adaptation whose only layer has a learning rate of its own."""
+    if "factor" not in case:
+        return None
+    first = next(layer for layer in model.layers if layer.weights)
+    return method.Adapted(
+        trained={first.name: first.trainable_variables},
+        learning_rate_factors={first.name: case["factor"]},
+        description="",
+        build_trainer=lambda network: network,
+        merge=lambda: None,
+    )
 
 
 def _run(case: dict, strategy, *, plain: bool) -> dict:
@@ -235,14 +267,22 @@ def main(kind: str, *names: str) -> None:
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     elif kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        names = names or IN_WORKERS
-    names = names or CASES
+        names = [name for name in names if name in IN_WORKERS]
     found = {
         name: _run(CASES[name], strategy, plain=kind == "one") for name in names
     }
     if kind == "one":
-        for name in ON_ONE:
+        for name in [name for name in ON_ONE if name in names]:
             found[f"{name}/trainer"] = _run(CASES[name], None, plain=False)
+    if "float16" in names:
+        found |= _beside_the_cases(kind, strategy)
+    print(json.dumps(found))
+
+
+def _beside_the_cases(kind: str, strategy) -> dict:
+    """Returns what every check computes once."""
+    found = {}
+    if kind == "one":
         # Half precision sums each piece by itself.
         pieces = {**CASES["float16"], "gradient_accumulation_steps": 2}
         found["float16/pieces"] = _run(pieces, None, plain=False)
@@ -250,7 +290,7 @@ def main(kind: str, *names: str) -> None:
         found["head"] = {"weights": _solved_head(strategy), "rows": []}
     if strategy:
         found["masks"] = _masks(strategy)
-    print(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":

@@ -77,9 +77,11 @@ def train_few_steps(
     with strategy.scope():
         built = assembly.build_model(config.model, task, names, config.seed)
         adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapted = adapt(built, config.model)
         trainer = fine_tuning.compile_trainer(
-            adapt(built, config.model).build_trainer(built.trainer),
+            adapted.build_trainer(built.trainer),
             config,
+            adapted=adapted,
             loss=task.network.loss(config.training, names, None),
             metrics=task.network.metrics(names),
             num_examples=config.training.batch_size * _STEPS,
