@@ -9,11 +9,11 @@ from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
-    options,
     train_config,
     training_options,
 )
 from tf_finetune.data import scan
+from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import layer_grammar
@@ -87,7 +87,7 @@ def check_pictures(
         DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
-    check_fractions(config.data, splits)
+    data_splits.check_fractions(config.data, splits)
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
@@ -95,28 +95,6 @@ def check_pictures(
         from tf_finetune.inputs import input_rows
 
         input_rows.check_table(config.data)
-
-
-def check_fractions(
-    data: data_options.DataOptions, given: Sequence[str | None]
-) -> None:
-    """Raises `UsageError` if a fraction is given of a split the data brings.
-
-    Args:
-        data: The data options, with the fractions.
-        given: Split that the data brings for each picture; None: none.
-    """
-    for split in ("validation", "test"):
-        name = f"{split}_fraction"
-        got = unused_options.list_given(data).get(name)
-        # `got` is empty where the fraction has its default.
-        if got and split in given:
-            default = options.find_field(type(data), name).default
-            raise errors.UsageError(
-                f"{got} is for data that brings no {split} split, and "
-                f"--data={data.data} brings one. Leave it out; if a flagfile "
-                f"sets it, add {options.to_flag(name, default)}."
-            )
 
 
 def _check_columns(
