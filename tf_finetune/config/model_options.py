@@ -45,6 +45,11 @@ class SurgeryOptions:
                 "arrays of more channels see docs/surgery.md."
             )
 
+    @property
+    def changes_backbone(self) -> bool:
+        """Whether layers of the backbone are removed or replaced."""
+        return self != SurgeryOptions(head_layers=self.head_layers)
+
 
 Background = Literal["white", "black", "gray"]
 
@@ -64,12 +69,14 @@ class PixelOptions:
         "white",
         "Color behind transparent pixels: white, black or gray. Pictures "
         "without transparency are not changed.",
+        used_by=conditions.EVERY_RUN,
     )
     pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
         "auto",
         "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
         "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
         "the pictures use a small part of it.",
+        used_by=conditions.EVERY_RUN,
     )
 
     def __post_init__(self) -> None:
@@ -129,6 +136,7 @@ class ModelOptions:
         "The pretrained network, e.g. resnet50, efficientnet_b0, "
         "mobilenet@0.25; `python -m tf_finetune backbones` lists them.",
         names_part=True,
+        used_by=conditions.EVERY_RUN,
     )
     weights: str = options.option(
         "imagenet",
@@ -136,6 +144,7 @@ class ModelOptions:
         ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
         "config.json, or the workdir of an earlier run; FILE::NAME for one of "
         "several networks in a file.",
+        used_by=conditions.EVERY_RUN,
     )
     preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
         options.option(
@@ -145,6 +154,7 @@ class ModelOptions:
             "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
             "128); auto: as a config.json beside it says, else as the "
             "backbone's published files.",
+            used_by=conditions.EVERY_RUN,
         )
     )
     keep_classifier: bool = options.option(
@@ -152,6 +162,7 @@ class ModelOptions:
         "Keep the classifier of the weights file, with its classes, and train "
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
+        used_by=conditions.EVERY_RUN,
     )
     classes: Literal["new", "keep"] = options.option(
         "new",
@@ -170,15 +181,18 @@ class ModelOptions:
         None,
         "The text file of the kept classifier's class names, one a line; none: "
         "those of ImageNet's 1,000 classes.",
-        used_by={"keep_classifier": conditions.GIVEN},
+        used_by={**conditions.EVERY_RUN, "keep_classifier": conditions.GIVEN},
     )
     image_size: int | None = options.option(
-        None, "Side of the square input in pixels; none: the backbone's own."
+        None,
+        "Side of the square input in pixels; none: the backbone's own.",
+        used_by=conditions.EVERY_RUN,
     )
     resize: Resize = options.option(
         "squash",
         "How a picture becomes square: squash ignores its shape, crop keeps "
         "the middle, pad adds black.",
+        used_by=conditions.EVERY_RUN,
     )
     head: str = options.option(
         "auto",
@@ -286,6 +300,8 @@ class ModelOptions:
 def _check_trainable(patterns: tuple[str, ...]) -> None:
     """Raises `UsageError` for a word that other packages use."""
     for each in patterns:
+        if each in ("head", "top", "all"):
+            continue
         if advice := synonyms.find_advice("trainable", each):
             raise errors.UsageError(f"Unknown --trainable={each}. {advice}")
 

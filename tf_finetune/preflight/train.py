@@ -13,6 +13,7 @@ from tf_finetune.config import (
     training_options,
 )
 from tf_finetune.data import scan
+from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import layer_grammar
@@ -76,7 +77,8 @@ def check_config(config: train_config.TrainConfig) -> None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
-    gates.check_specs(config.output.fail_below, task.figures)
+    for spec in config.output.fail_below:
+        gates.check_spec(spec, task.figures)
     _check_reference_run(config, task)
 
 
@@ -94,7 +96,7 @@ def check_pictures(
         DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
-    unused_options.check_fractions(config.data, splits)
+    data_splits.check_fractions(config.data, splits)
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
@@ -180,7 +182,7 @@ def _check_unlabeled(
             f"which has no pseudo-labels; use {', '.join(others)}."
         )
     # These objectives need gradient steps; others may solve the head alone.
-    if name in objectives.GRADIENT_BASED and not config.training.epochs:
+    if name in train_config.GRADIENT_BASED and not config.training.epochs:
         raise errors.UsageError(
             f"--objective={name} fine-tunes the network; --epochs=0 leaves "
             "nothing to do."

@@ -67,10 +67,11 @@ def _format_supervised(context: contexts.RunContext) -> str:
     parts = [
         context.settings.line,
         _describe_weights(context),
-        surgery_steps.format_table(_list_changes(context)),
         stages.table,
         _describe_classes(context),
     ]
+    if changes := _list_changes(context):
+        parts.insert(2, surgery_steps.format_table(changes))
     table = "\n".join(part for part in parts if part)
     head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
     if not context.fine_tunes:

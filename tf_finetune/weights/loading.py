@@ -134,15 +134,15 @@ def build_pretrained(
         image_size=options.image_size,
         preprocessing=options.preprocessing,
     )
-    if _has_same_surgery(options, weights):
+    is_operated = _has_same_surgery(options, weights)
+    loaded = None if is_operated else load(whole, weights)
+    backbone, changes = whole, ()
+    if options.surgery.changes_backbone or whole.spec.squeeze_excite:
         operated = surgery_steps.apply_surgery(whole, options.surgery)
-        loaded = load(operated.backbone, weights)
-    else:
-        loaded = load(whole, weights)
-        operated = surgery_steps.apply_surgery(whole, options.surgery)
-    return PretrainedBackbone(
-        backbone=operated.backbone, loaded=loaded, changes=operated.changes
-    )
+        backbone, changes = operated.backbone, operated.changes
+    if is_operated:
+        loaded = load(backbone, weights)
+    return PretrainedBackbone(backbone=backbone, loaded=loaded, changes=changes)
 
 
 def _adopt_preprocessing(
