@@ -334,6 +334,7 @@ def test_a_runtime_script_imports_numpy_and_its_format_alone():
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},
         "saved_model.py": {"tensorflow"},
+        "torchvision_file.py": {"json", "struct", "torch", "torchvision"},
     }
     scripts = (_PACKAGE / "exports" / "parity" / "runtimes").glob("*.py")
     found = {

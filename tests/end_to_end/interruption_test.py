@@ -7,6 +7,8 @@ import time
 import keras
 import numpy as np
 import pytest
+import torch_files
+import torch_golden as golden
 
 from tf_finetune import files
 from tf_finetune.workdir import workdir_files
@@ -98,6 +100,28 @@ def _assert_same(
     ):
         np.testing.assert_array_equal(mine, theirs)
     assert not list(place.path.glob(".tmp-*")), "leftovers"
+
+
+@pytest.mark.slow
+def test_a_killed_run_from_pytorch_weights_is_completed_to_the_same_numbers(
+    pictures, settings, tmp_path, start
+):
+    arrays = golden.fill_arrays(golden.read_vector("mobilenet_v2")["arrays"])
+    weights = torch_files.write_state_dict(tmp_path / "m.pth", arrays)
+    changed = {**settings, "backbone": "mobilenet_v2", "weights": weights}
+    whole = workdir_files.Workdir(tmp_path / "whole")
+    command = [*_command(pictures, changed, whole.path), "--epochs=1"]
+    assert start(command, tmp_path).wait(_PATIENCE_SECONDS).returncode == 0
+    place = workdir_files.Workdir(tmp_path / "run")
+    command = [*_command(pictures, changed, place.path), "--epochs=1"]
+    command.append("--checkpoint_every_steps=1")
+    moment = place.checkpoints / "epoch-00000-step-00000002.checkpoint"
+    _end_when(start(command, tmp_path), moment.exists)
+    assert not place.is_finished
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "+torch" in place.run_flags.read_text("utf-8")
+    _assert_same(place, whole)
 
 
 @pytest.mark.slow

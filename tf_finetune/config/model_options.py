@@ -139,6 +139,19 @@ class ModelOptions:
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
     )
+    classes: Literal["new", "keep"] = options.option(
+        "new",
+        "keep: classes of the same name keep their weights in the head of the "
+        "earlier run that --weights names, and only the others are solved; "
+        "new: the whole head is solved.",
+        used_by={"task": ("classification",)},
+    )
+    class_map: tuple[str, ...] = options.option(
+        (),
+        "Classes of the earlier run under other names: NEW:OLD renames, "
+        "NEW:OLD+OLD merges.",
+        used_by={"classes": ("keep",)},
+    )
     class_names: str | None = options.option(
         None,
         "The text file of the kept classifier's class names, one a line; none: "

@@ -53,6 +53,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
         _describe_weights(context),
         surgery_steps.format_table(_list_changes(context)),
         table,
+        _describe_classes(context),
     ]
     table = "\n".join(part for part in parts if part)
     head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
@@ -87,6 +88,15 @@ def _describe_weights(context: contexts.RunContext) -> str:
     """Describes the graph that PyTorch's weights asked for, if they did."""
     loaded = context.assembly.loaded
     return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
+
+
+def _describe_classes(context: contexts.RunContext) -> str:
+    """Describes the origin of the classes where an earlier run's are kept."""
+    if context.config.model.classes != "keep":
+        return ""
+    from tf_finetune.runs import kept_classes
+
+    return kept_classes.describe_plan(context)
 
 
 def _list_changes(context: contexts.RunContext) -> list[surgery_steps.Change]:

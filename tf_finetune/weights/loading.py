@@ -101,8 +101,7 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
-        if backbone.spec.torch_rules:
-            torch_weights.check_graph(backbone.spec, file)
+        torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
     report = _adopt_preprocessing(backbone, file, report, weights)

@@ -72,19 +72,27 @@ def load(
 def check_graph(
     spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
 ) -> None:
-    """Checks that a Keras file for a "NAME+torch" backbone describes its graph.
+    """Checks that a Keras file does not belong to another graph of a network.
 
     Args:
         spec: Backbone that the file is to be loaded into.
-        file: Content of a Keras file. Arrays alone may be those of Keras' own
-            network, which computes other features with the same shapes.
+        file: Content of a Keras file. Its arrays may have the shapes of
+            "NAME" and of "NAME+torch", which compute other features with them.
 
     Raises:
-        UsageError: The backbone is "NAME+torch", and the file holds neither a
-            graph nor the name of a run's backbone.
+        UsageError: The file names a backbone with the other graph; or the
+            backbone is "NAME+torch", and the file holds neither a graph nor the
+            name of a run's backbone.
     """
     own = spec.name.partition("+")[0]
-    if not (file.graph or file.backbone):
+    theirs = (file.backbone or "").removesuffix("+se")
+    if theirs.partition("+")[0] == own and theirs != spec.name:
+        raise errors.UsageError(
+            f"--weights={file.path} holds weights of --backbone="
+            f"{file.backbone}, and {spec.name} computes other features with "
+            f"them. Use --backbone={file.backbone}, or other weights."
+        )
+    if spec.torch_rules and not (file.graph or file.backbone):
         raise errors.UsageError(
             f"--weights={file.path} does not say which graph its arrays belong "
             f"to: {own} computes other features with them than "
