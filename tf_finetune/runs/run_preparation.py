@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,9 @@ from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import lifecycle, workdir_files
+
+if TYPE_CHECKING:
+    from tf_finetune.runs import filled_backbone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,8 +80,13 @@ def prepare_run(
     )
     held.enter_context(strategies.report_lost_worker(strategy))
     task = tasks.TASKS.get(config.model.task)
+    filled = None
+    if config.model.init_from:
+        # The chief fills the network; the others read it from the cache.
+        with strategies.run_chief_first(strategy):
+            filled = _fill_backbone(config, inspected)
     with strategy.scope():
-        model = _build_model(config, task, inspected)
+        model = _build_model(config, task, inspected, filled)
     # The cache computes in batches of the size that fits.
     size = largest_batch or config.training.batch_size
     sized = options.replace(config, batch_size=size)
@@ -112,6 +121,25 @@ def prepare_run(
     )
 
 
+def _fill_backbone(
+    config: train_config.TrainConfig, inspected: scan.InspectedPictures
+) -> "filled_backbone.FilledBackbone":
+    """Fills the backbone from a relative, on pictures of the training split."""
+    from tf_finetune.runs import filled_backbone
+
+    problems = verification.decode_pictures(
+        inspected.pictures,
+        cache_dir=config.output.cache_folder,
+        image_size=filled_backbone.find_image_size(config),
+        resize=config.model.resize,
+        pixels=config.model.pixels,
+    )
+    data = scan.clean_and_split(
+        inspected, problems, config.data, seed=config.seed
+    )
+    return filled_backbone.fill_backbone(config, data.split("train"))
+
+
 def _choose_settings(
     strategy: tf.distribute.Strategy, config: train_config.TrainConfig
 ) -> device_settings.Settings:
@@ -126,6 +154,7 @@ def _build_model(
     config: train_config.TrainConfig,
     task: task_contract.Task,
     inspected: scan.InspectedPictures,
+    filled: "filled_backbone.FilledBackbone | None",
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
     built = assembly.build_model(
@@ -133,8 +162,10 @@ def _build_model(
         task,
         inspected.class_names,
         config.seed,
-        weights=config.model.weights,
+        weights=str(filled.path) if filled else config.model.weights,
     )
+    if filled:
+        built = dataclasses.replace(built, loaded=filled.describe(built.loaded))
     adapt = adaptation.METHODS.get(config.model.adaptation)
     adapted = adapt(built, config.model)
     cut = None

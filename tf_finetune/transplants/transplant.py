@@ -6,6 +6,7 @@ reproduces the kept outputs of the larger network on pictures without labels.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -19,6 +20,11 @@ from tf_finetune.transplants import (
     layer_matching,
     network_statistics,
     sequential_repair,
+)
+
+_KERNEL_LAYERS = (
+    *channel_groups.CONVOLUTIONS,
+    keras.layers.DepthwiseConv2D,
 )
 
 
@@ -60,7 +66,8 @@ def fill_network(
         seed: Seed of the positions at which layers are compared.
 
     Returns:
-        The layers with weights, from the input on.
+        The layers with kernels, from the input on; norms and biases go with
+        them.
 
     Raises:
         UsageError: The networks are no relatives, or `source` is less deep or
@@ -86,7 +93,9 @@ def fill_network(
             large = chosen.source_of[layer]
             layer.scale, layer.offset = large.scale, large.offset
         if layer.weights:
-            filled.append(_copy_weights(chosen, layer))
+            _copy_weights(chosen, layer)
+        if isinstance(layer, _KERNEL_LAYERS):
+            filled.append(_describe_layer(chosen, layer))
     unexplained = sequential_repair.repair_network(
         target.model, source.model, chosen, images, seed=seed
     )
@@ -98,7 +107,7 @@ def fill_network(
 
 def _copy_weights(
     chosen: chosen_channels.ChosenChannels, layer: keras.Layer
-) -> FilledLayer:
+) -> None:
     """Copies the chosen channels of the counterpart's weights."""
     large = chosen.source_of[layer]
     outputs = chosen.list_channels(large.output)
@@ -118,9 +127,37 @@ def _copy_weights(
     # Normalization computes with values derived from its weights.
     if hasattr(layer, "finalize_state"):
         layer.finalize_state()
+
+
+def _describe_layer(
+    chosen: chosen_channels.ChosenChannels, layer: keras.Layer
+) -> FilledLayer:
+    large = chosen.source_of[layer]
     return FilledLayer(
         name=layer.name,
         source=large.name,
-        kept=len(outputs),
+        kept=len(chosen.list_channels(large.output)),
         available=large.output.shape[-1],
     )
+
+
+def format_table(layers: Sequence[FilledLayer]) -> str:
+    """Formats layers as a table for the plan, at most 80 columns wide."""
+    heading = f"{'layer':<28} {'from':<28} {'channels':<11} weights"
+    lines = [heading, "-" * len(heading)]
+    for each in layers:
+        channels = f"{each.kept}/{each.available}"
+        repaired = (
+            "copied"
+            if each.unexplained is None
+            else f"solved, {1 - each.unexplained:.0%}"
+        )
+        lines.append(
+            f"{each.name[:28]:<28} {each.source[:28]:<28} {channels:<11} "
+            f"{repaired}"
+        )
+    lines.append(
+        "solved: kernels that reproduce the larger network's outputs, and the "
+        "share of\ntheir variance that they do"
+    )
+    return "\n".join(lines)
