@@ -12,9 +12,9 @@ from absl import logging
 from tf_finetune import files
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build
-from tf_finetune.backbones import catalog as backbones_catalog
 from tf_finetune.config import train_config
-from tf_finetune.data import examples
+from tf_finetune.data import examples, scan
+from tf_finetune.data.images import verification
 from tf_finetune.feature_cache import entries, keys
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
@@ -63,14 +63,8 @@ class FilledBackbone:
         )
 
 
-def find_image_size(config: train_config.TrainConfig) -> int:
-    """Returns the side of the backbone's input, pixels."""
-    spec, _ = backbones_catalog.find_spec(config.model.backbone)
-    return config.model.image_size or spec.image_size
-
-
 def fill_backbone(
-    config: train_config.TrainConfig, pictures: Sequence[examples.Picture]
+    config: train_config.TrainConfig, inspected: scan.InspectedPictures
 ) -> FilledBackbone:
     """Fills the backbone of a config from its `--init_from`.
 
@@ -79,11 +73,12 @@ def fill_backbone(
 
     Args:
         config: The run's config.
-        pictures: Pictures of the training split that decode; up to 128 of them
-            are used, without their labels.
+        inspected: Pictures whose headers were read; all are decoded, and up to
+            128 of the training split are used, without their labels.
 
     Raises:
         UsageError: The networks are no relatives.
+        DataError: Too few pictures can be decoded.
         RunError: Weights cannot be read or matched, or the cache cannot be
             written.
     """
@@ -92,6 +87,7 @@ def fill_backbone(
     target = build.build(options.backbone, image_size=options.image_size)
     source = build.build(name, image_size=target.image_size)
     loading.load(source, weights)
+    pictures = _list_training_pictures(config, inspected, target.image_size)
     chosen = _choose_pictures(pictures, source, config.seed)
     key = _make_key(config, source, chosen)
     with entries.hold_entry(
@@ -135,6 +131,24 @@ def fill_backbone(
             for each in layers
         ),
     )
+
+
+def _list_training_pictures(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    image_size: int,
+) -> Sequence[examples.Picture]:
+    problems = verification.decode_pictures(
+        inspected.pictures,
+        cache_dir=config.output.cache_folder,
+        image_size=image_size,
+        resize=config.model.resize,
+        pixels=config.model.pixels,
+    )
+    data = scan.clean_and_split(
+        inspected, problems, config.data, seed=config.seed
+    )
+    return data.split("train")
 
 
 def _choose_pictures(

@@ -82,9 +82,11 @@ def prepare_run(
     task = tasks.TASKS.get(config.model.task)
     filled = None
     if config.model.init_from:
+        from tf_finetune.runs import filled_backbone
+
         # The chief fills the network; the others read it from the cache.
         with strategies.run_chief_first(strategy):
-            filled = _fill_backbone(config, inspected)
+            filled = filled_backbone.fill_backbone(config, inspected)
     with strategy.scope():
         model = _build_model(config, task, inspected, filled)
     # The cache computes in batches of the size that fits.
@@ -119,25 +121,6 @@ def prepare_run(
         strategy=strategy,
         settings=_choose_settings(strategy, config),
     )
-
-
-def _fill_backbone(
-    config: train_config.TrainConfig, inspected: scan.InspectedPictures
-) -> "filled_backbone.FilledBackbone":
-    """Fills the backbone from a relative, on pictures of the training split."""
-    from tf_finetune.runs import filled_backbone
-
-    problems = verification.decode_pictures(
-        inspected.pictures,
-        cache_dir=config.output.cache_folder,
-        image_size=filled_backbone.find_image_size(config),
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-    )
-    data = scan.clean_and_split(
-        inspected, problems, config.data, seed=config.seed
-    )
-    return filled_backbone.fill_backbone(config, data.split("train"))
 
 
 def _choose_settings(

@@ -132,7 +132,7 @@ def _name(backbone: backbones.Backbone) -> str:
 
 
 def _sign(segment: Segment) -> tuple:
-    """Returns what two segments must share to be counterparts."""
+    """Returns the classes and settings that counterparts share."""
     return tuple(
         (type(each), *(getattr(each, name, None) for name in _SETTINGS))
         for each in segment

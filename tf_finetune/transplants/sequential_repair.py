@@ -24,7 +24,7 @@ def repair_network(
     *,
     seed: int,
 ) -> dict[str, float]:
-    """Solves kernels so that layers compute what a larger network does there.
+    """Solves kernels for the outputs of a larger network's layers.
 
     Each convolution is solved for the larger network's outputs before the norm,
     from the inputs that the layers before it compute after their repair.
@@ -109,7 +109,7 @@ def _collect_outputs(
     positions: dict[keras.Layer, np.ndarray],
     images: np.ndarray,
 ) -> dict[keras.Layer, np.ndarray]:
-    """Collects what the larger network computes in place of layers.
+    """Collects the outputs of the larger network's counterparts of layers.
 
     Returns:
         By layer of the smaller network [positions, channels]: its
