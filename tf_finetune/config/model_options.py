@@ -157,6 +157,12 @@ class ModelOptions:
             used_by=conditions.EVERY_RUN,
         )
     )
+    init_from: str | None = options.option(
+        None,
+        "A wider or deeper network of the backbone's family that the backbone "
+        "is filled from, in place of --weights: mobilenet@0.5 (its ImageNet "
+        "weights), NAME=FILE, or the workdir of an earlier run.",
+    )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from tf_finetune import environment, errors
 from tf_finetune.adaptation import catalog as adaptation
+from tf_finetune.backbones import backbone
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
+    model_options,
     train_config,
     training_options,
 )
@@ -46,7 +48,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         )
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
-    weights_source.check_weights(spec, config.model.weights)
+    _check_weights(spec, config.model)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
@@ -80,6 +82,20 @@ def check_config(config: train_config.TrainConfig) -> None:
     for spec in config.output.fail_below:
         gates.check_spec(spec, task.figures)
     _check_reference_run(config, task)
+
+
+def _check_weights(
+    spec: backbone.BackboneSpec, options: model_options.ModelOptions
+) -> None:
+    if options.init_from is None:
+        weights_source.check_weights(spec, options.weights)
+        return
+    if options.weights != "imagenet":
+        raise errors.UsageError(
+            f"--weights={options.weights} and --init_from={options.init_from} "
+            "both say where the backbone's weights come from. Leave out one."
+        )
+    weights_source.parse_origin(options.init_from)
 
 
 def check_pictures(

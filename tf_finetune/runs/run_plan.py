@@ -121,9 +121,9 @@ def _format_stages(context: contexts.RunContext) -> StageTexts:
 
 
 def _describe_weights(context: contexts.RunContext) -> str:
-    """Describes the graph that PyTorch's weights asked for, if they did."""
+    """Describes the graph or the network that weights come from, if known."""
     loaded = context.assembly.loaded
-    return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
+    return f"weights: {loaded.origin}" if loaded and loaded.origin else ""
 
 
 def _describe_classes(context: contexts.RunContext) -> str:

@@ -46,14 +46,15 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Hash of that file, hexadecimal.
         report: Layers that matched, and those that did not.
-        graph: Sentence about the graph that a PyTorch file needs; else "".
+        origin: Text about the weights for the plan: the graph that a PyTorch
+            file needs, or the network that they were taken from; else "".
     """
 
     source: str
     path: pathlib.Path
     sha256: str
     report: merge_report.MergeReport
-    graph: str = ""
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,7 @@ def _load_torch(
         path=file.path,
         sha256=file.sha256,
         report=report,
-        graph=graph,
+        origin=graph,
     )
 
 
