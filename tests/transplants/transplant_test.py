@@ -22,10 +22,11 @@ def wide():
     network = build.build("mobilenet@0.5", image_size=32)
     for layer in network.model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            gamma = np.tile([1.0, 0.0], layer.gamma.shape[0] // 2)
-            layer.gamma.assign(gamma)
-            layer.beta.assign(0.3 * gamma)
-            layer.moving_mean.assign(0.1 * gamma)
+            # Far from 0, so that no other channel is silent by chance.
+            is_active = np.tile([1.0, 0.0], layer.gamma.shape[0] // 2)
+            layer.gamma.assign(0.5 * is_active)
+            layer.beta.assign(2.0 * is_active)
+            layer.moving_mean.assign(0.1 * is_active)
     return network
 
 

@@ -39,7 +39,7 @@ def test_weights_are_loaded_and_the_classifier_is_named(
     assert loaded.report.clean
     assert loaded.report.unused == ("fc.bias", "fc.weight")
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert "x" + suffix in loaded.graph and "assumed" in loaded.graph
+    assert "x" + suffix in loaded.origin and "assumed" in loaded.origin
     model = backbone.model
     np.testing.assert_array_equal(
         model.get_layer("conv3_block1_0_conv").kernel,
