@@ -25,6 +25,8 @@ from tf_finetune.training.devices import device_settings
 
 _SIZE, _CLASSES, _EPOCHS, _STEPS = 16, ("a", "b", "c"), 2, 3
 _OWN = "channel_scale"
+# All adapters are one function, so two values stand for them.
+_NAMES = ("freeze", "lora+norm", _OWN, "scale_shift")
 
 
 class ChannelScale(keras.layers.Layer):
@@ -104,7 +106,9 @@ def _registered():
         yield
 
 
-@pytest.fixture(scope="module", params=[*catalog.METHODS.names(), _OWN])
+@pytest.fixture(
+    scope="module", params=[*catalog.METHODS.names(), "lora+norm", _OWN]
+)
 def name(request) -> str:
     return request.param
 
@@ -151,7 +155,7 @@ def _build(name: str, choose: Callable | None = None, **settings) -> _Case:
     )
     task = classification.TASK
     built = assembly.build_model(config.model, task, _CLASSES, seed=0)
-    adapted = catalog.METHODS.get(name)(built, config.model)
+    adapted = catalog.get_method(name)(built, config.model)
     case = _Case(built, adapted, built.trainer)
     network = choose(case) if choose else built.trainer
     trainer = fine_tuning.compile_trainer(

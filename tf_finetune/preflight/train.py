@@ -46,10 +46,11 @@ def check_config(config: train_config.TrainConfig) -> None:
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
     weights_source.check_weights(spec, config.model.weights)
+    _check_adapter(config)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
-    adaptation.METHODS.check(config.model.adaptation)
+    adaptation.check_options(config.model)
     head = task.head(config.model.head)
     if config.model.surgery.head_layers:
         layer_grammar.parse_layers(config.model.surgery.head_layers)
@@ -121,6 +122,17 @@ def _check_training(training: training_options.TrainingOptions) -> None:
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
         )
+
+
+def _check_adapter(config: train_config.TrainConfig) -> None:
+    """Raises an error for an adapter of `--weights` that cannot be used."""
+    if weights_source.is_adapter(config.model.backbone, config.model.weights):
+        from tf_finetune.adaptation import adapter_file
+
+        path = weights_source.parse_source(config.model.weights).path
+        saved = adapter_file.read(path)
+        adapter_file.check_network(saved, config.model)
+        adapter_file.find_base(saved, path)
 
 
 def _check_unlabeled(

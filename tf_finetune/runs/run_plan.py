@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from absl import logging
 
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
@@ -161,21 +162,29 @@ def _format_batch_fit(context: contexts.RunContext) -> str:
 
 def _format_rate(context: contexts.RunContext) -> str:
     options, asked = context.config.training, context.requested_config.training
-    rate = optimizers.choose_learning_rate(options)
+    factor = adaptation.find_rate_factor(context.config.model.adaptation)
+    rate = optimizers.choose_learning_rate(options, factor=factor)
+    usual = optimizers.choose_learning_rate(asked, factor=factor)
     # The rate's origin: the user, the optimizer's default, or that default
     # scaled to the batch size that was found.
     if asked.learning_rate is not None:
         origin = "given"
     elif context.largest_batch is None:
-        origin = f"the default of {options.optimizer}"
+        origin = f"the default of {options.optimizer}{_name_adapters(context)}"
     else:
-        usual = optimizers.choose_learning_rate(asked)
         origin = (
-            f"the default of {options.optimizer}, {usual:g} for "
+            f"the default of {options.optimizer}{_name_adapters(context)}, "
+            f"{usual:g} for "
             f"{optimizers.REFERENCE_BATCH_SIZE} pictures, "
             f"{optimizers.choose_scaling_rule(options)}"
         )
     return f"{rate:g} ({origin}; --learning_rate)"
+
+
+def _name_adapters(context: contexts.RunContext) -> str:
+    """Returns " with lora" where the default rate is that of an adapter."""
+    found = adaptation.list_adapters(context.config.model.adaptation)
+    return f" with {' + '.join(found)}" if found else ""
 
 
 def _describe_boundary(context: contexts.RunContext) -> str:

@@ -26,6 +26,7 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
+from tf_finetune.weights import weights_source
 from tf_finetune.workdir import lifecycle, workdir_files
 
 
@@ -128,14 +129,17 @@ def _build_model(
     inspected: scan.InspectedPictures,
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
-    built = assembly.build_model(
-        config.model,
-        task,
-        inspected.class_names,
-        config.seed,
-        weights=config.model.weights,
-    )
-    adapt = adaptation.METHODS.get(config.model.adaptation)
+    names = inspected.class_names
+    weights = config.model.weights
+    if weights_source.is_adapter(config.model.backbone, weights):
+        from tf_finetune.adaptation import composition
+
+        built = composition.build_model(config.model, task, names, config.seed)
+    else:
+        built = assembly.build_model(
+            config.model, task, names, config.seed, weights=weights
+        )
+    adapt = adaptation.get_method(config.model.adaptation)
     adapted = adapt(built, config.model)
     cut = None
     if contexts.fine_tunes(config, adapted):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import method
+from tf_finetune.adaptation import catalog, method
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
@@ -67,7 +67,9 @@ def compile_trainer(
     """
     options = config.training
     plan = optimizers.make_schedule(
-        options, steps_per_epoch=count_steps_per_epoch(options, num_examples)
+        options,
+        steps_per_epoch=count_steps_per_epoch(options, num_examples),
+        factor=catalog.find_rate_factor(config.model.adaptation),
     )
     ours = needs_own_step(options)
     if ours:
@@ -190,13 +192,12 @@ def feed_pictures(
         image_size: Side of the model's input, pixels.
         part: Replicas whose share of each training batch is read.
     """
-    count = len(targets["train"])
+    count, options = len(targets["train"]), config.training
     size = {
         "image_size": image_size,
         "resize": config.model.resize,
         "pixels": config.model.pixels,
     }
-    options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
         return pipeline.build_training_batches(
@@ -280,9 +281,8 @@ def _make_name_lookup(
 
     def names(epoch: int, step: int) -> Sequence[str]:
         # The permutation that the input pipeline draws for this epoch.
-        order = epoch_order.draw_padded(
-            len(paths), len(paths), config.seed, epoch
-        )
+        count = len(paths)
+        order = epoch_order.draw_padded(count, count, config.seed, epoch)
         places = np.asarray(order)[step * size : (step + 1) * size]
         return [paths[place] for place in places]
 

@@ -75,19 +75,29 @@ def check_name(name: str) -> None:
         raise errors.make_unknown_error("optimizer", name, _LEARNING_RATES)
 
 
-def choose_learning_rate(options: training_options.TrainingOptions) -> float:
+def choose_learning_rate(
+    options: training_options.TrainingOptions, *, factor: float = 1.0
+) -> float:
     """Returns the peak learning rate for batches of `--batch_size`.
 
     It is `--learning_rate` if that was given, else a default of the optimizer
     that suits fine-tuning.
+
+    Args:
+        options: The optimizer, and the user's rate if any.
+        factor: Multiplies the default, for an adaptation method that wants
+            another one.
     """
     if options.learning_rate is not None:
         return options.learning_rate
-    return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4)
+    return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4) * factor
 
 
 def scale_learning_rate(
-    options: training_options.TrainingOptions, batch_size: int
+    options: training_options.TrainingOptions,
+    batch_size: int,
+    *,
+    factor: float = 1.0,
 ) -> float:
     """Returns the peak rate for a batch size found by `--batch_size=auto`.
 
@@ -98,6 +108,7 @@ def scale_learning_rate(
     Args:
         options: The optimizer, and the user's rate if any.
         batch_size: Pictures per step, over all replicas.
+        factor: As in `choose_learning_rate`.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1;
     Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
@@ -109,7 +120,7 @@ def scale_learning_rate(
     times = batch_size / REFERENCE_BATCH_SIZE
     if choose_scaling_rule(options) == "as its square root":
         times = times**0.5
-    return choose_learning_rate(options) * times
+    return choose_learning_rate(options, factor=factor) * times
 
 
 def choose_scaling_rule(
@@ -136,17 +147,21 @@ def choose_batch_size(
 
 
 def make_schedule(
-    options: training_options.TrainingOptions, *, steps_per_epoch: int
+    options: training_options.TrainingOptions,
+    *,
+    steps_per_epoch: int,
+    factor: float = 1.0,
 ) -> Schedule:
     """Returns the learning-rate schedule of a stage of `options.epochs` epochs.
 
     Args:
         options: Learning rate, schedule, epochs and warm-up.
         steps_per_epoch: Batches per epoch.
+        factor: As in `choose_learning_rate`.
     """
     steps = options.epochs * steps_per_epoch
     return Schedule(
-        peak=choose_learning_rate(options),
+        peak=choose_learning_rate(options, factor=factor),
         kind=options.schedule,
         steps=steps,
         warmup_steps=round(options.warmup_fraction * steps),

@@ -11,7 +11,9 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.weights import config_graph
 
-Kind = Literal["classic_h5", "keras3_h5", "keras", "workdir", "torch"]
+Kind = Literal[
+    "classic_h5", "keras3_h5", "keras", "workdir", "torch", "adapter"
+]
 _SHOWN = 10
 _LAYERS = ("layers", "_layer_checkpoint_dependencies")
 

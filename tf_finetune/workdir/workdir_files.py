@@ -133,6 +133,11 @@ class Workdir:
         return self.path / "model.weights.h5"
 
     @property
+    def adapter(self) -> pathlib.Path:
+        """HDF5 file of the adapter and the head, with `--adaptation=lora` …"""
+        return self.path / "adapter.h5"
+
+    @property
     def evaluation(self) -> pathlib.Path:
         """JSON of the metrics of every split, with their baselines."""
         return self.path / "evaluation.json"

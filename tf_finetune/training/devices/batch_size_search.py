@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import options, train_config
 from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.training import optimizers
@@ -105,7 +106,11 @@ def apply_batch_size(
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
     if _is_full_batch(config) or not objectives.has_gradient_steps(config):
         return options.replace(config, batch_size=size)
-    rate = optimizers.scale_learning_rate(config.training, size)
+    rate = optimizers.scale_learning_rate(
+        config.training,
+        size,
+        factor=adaptation.find_rate_factor(config.model.adaptation),
+    )
     return options.replace(config, batch_size=size, learning_rate=rate)
 
 
