@@ -14,7 +14,12 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import files
 from tf_finetune import run as run_module
-from tf_finetune.adaptation import catalog, method
+from tf_finetune.adaptation import (
+    adapter_file,
+    catalog,
+    composition,
+    method,
+)
 from tf_finetune.config import model_options, options, train_config
 from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.semi_supervised import group_model
@@ -394,3 +399,13 @@ def test_a_run_keeps_exports_and_repeats_it(run, name):
     assert {*proven} == {path.name for path in written}
     config = run.model.get_config()
     assert {each["module"] for each in config["layers"]} == {"keras.layers"}
+    # An adapter is also a file of its own, which gives the same model.
+    assert (place / "adapter.h5").exists() == bool(catalog.list_adapters(name))
+    if catalog.list_adapters(name):
+        saved = adapter_file.read(place / "adapter.h5")
+        merged = composition.build_adapted(saved, "digits")
+        composition.load_numbers(saved, merged).merge()
+        for ours, theirs in zip(
+            merged.model.get_weights(), run.model.get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
