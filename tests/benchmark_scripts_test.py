@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import pathlib
+import shutil
 import sys
 
 import numpy as np
@@ -108,6 +109,25 @@ def test_a_head_is_trained_by_ours_and_by_keras(
 
 
 @pytest.mark.slow
+def test_keras_guide_predicts_the_test_pictures(
+    script, photos, weights, tmp_path
+):
+    shutil.copytree(photos, tmp_path / "photos")
+    shutil.copytree(photos / "val", tmp_path / "photos" / "test")
+    output = tmp_path / "predictions.npz"
+    arguments = ["mobilenet@0.25", weights, str(output)]
+    script(
+        "peers/keras_guide.py", str(tmp_path / "photos"), *arguments,
+        "--image_size=32", "--seconds=1",
+    )  # fmt: skip
+    with np.load(output) as arrays:
+        assert arrays["labels"].tolist() == [0] * 4 + [1] * 4
+        np.testing.assert_allclose(
+            arrays["probabilities"].sum(axis=1), np.ones(8), rtol=1e-6
+        )
+
+
+@pytest.mark.slow
 def test_a_step_is_taken_by_ours_and_by_keras(script):
     _check(
         script("ours/step.py", "mobilenet_v2"),
@@ -151,6 +171,23 @@ def test_the_peers_in_pytorch_run_where_it_is(script, photos, weights):
         "rate",
     )
     _check(script("peers/torch_step.py", "mobilenet_v2", "eager"), "rate")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("peers/fastai_fine_tune.py", "fastai"), ("peers/timm_recipe.py", "timm")],
+)
+def test_recipes_in_pytorch_predict_the_test_pictures(
+    name, package, script, photos, weights, tmp_path
+):
+    pytest.importorskip(package)
+    shutil.copytree(photos, tmp_path / "photos")
+    shutil.copytree(photos / "val", tmp_path / "photos" / "test")
+    output = tmp_path / "predictions.npz"
+    arguments = ["mobilenet@0.25", weights, str(output)]
+    script(name, str(tmp_path / "photos"), *arguments, "--seconds=1")
+    with np.load(output) as arrays:
+        assert arrays["probabilities"].shape == (8, 2)
 
 
 def test_every_script_is_run_by_these_tests():

@@ -5,6 +5,7 @@ import pathlib
 import re
 import sys
 
+import numpy as np
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -14,12 +15,24 @@ _FOLDER = _ROOT / "scripts" / "benchmark"
 @pytest.fixture
 def suite(monkeypatch):
     """The module suite.py, with its neighbors importable."""
+    return _load("suite", monkeypatch)
+
+
+@pytest.fixture
+def accuracy(monkeypatch):
+    """The module accuracy.py, with its neighbors importable."""
+    return _load("accuracy", monkeypatch)
+
+
+def _load(title: str, monkeypatch):
     monkeypatch.syspath_prepend(str(_FOLDER))
-    for name in ("measure", "pictures", "suite"):
+    for name in ("measure", "pictures", title):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    path = _FOLDER / "suite.py"
-    spec = importlib.util.spec_from_file_location("suite", path)
+    path = _FOLDER / f"{title}.py"
+    spec = importlib.util.spec_from_file_location(title, path)
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    monkeypatch.setitem(sys.modules, title, module)
     spec.loader.exec_module(module)
     return module
 
@@ -62,7 +75,7 @@ def test_only_the_named_block_of_the_page_is_replaced(suite):
 def test_every_comparison_has_its_place_on_the_page(suite):
     page = (_ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     places = re.findall(r"<!-- begin (\w+) -->", page)
-    assert {*places} == {*suite.COMPARISONS}
+    assert {*places} == {*suite.COMPARISONS, "accuracy"}
 
 
 def test_every_script_that_is_run_is_there(suite):
@@ -104,3 +117,47 @@ def test_copies_differ_in_content(suite, tmp_path):
     )
     assert suite.pictures.count_pictures(small) == 20
     assert Image.open(next(small.glob("val/a/*"))).size == (64, 64)
+
+
+def test_a_split_for_accuracies_is_by_class_and_the_same_each_time(
+    accuracy, tmp_path
+):
+    for kind in ("ants", "bees"):
+        (tmp_path / "all" / kind).mkdir(parents=True)
+        for number in range(10):
+            (tmp_path / "all" / kind / f"{number}.jpg").write_bytes(b"x")
+    (tmp_path / "all/ants/imageNotFound.gif").write_bytes(b"x")
+    found = []
+    for name in ("first", "second"):
+        target = tmp_path / name
+        accuracy.split_folder(tmp_path / "all", target, fraction=0.2)
+        found.append({str(p.relative_to(target)) for p in target.glob("*/*/*")})
+    assert found[0] == found[1]
+    for kind in ("ants", "bees"):
+        counts = [
+            sum(path.startswith(f"{part}/{kind}") for path in found[0])
+            for part in ("train", "val")
+        ]
+        assert counts == [8, 2]
+
+
+def test_figures_of_all_programs_are_computed_alike(accuracy):
+    probabilities = np.array([[0.8, 0.2], [0.4, 0.6]], "float32")
+    found = accuracy.compute_figures(probabilities, np.array([0, 0]))
+    assert found["accuracy"] == 0.5
+    # -(ln 0.8 + ln 0.4) / 2
+    assert found["log_loss"] == pytest.approx(0.56972, abs=1e-5)
+    # Two bins: |1 - 0.8| / 2 + |0 - 0.6| / 2
+    assert found["expected_calibration_error"] == pytest.approx(0.4)
+
+
+def test_a_row_shows_mean_and_range_over_the_seeds(accuracy):
+    rows = [
+        dict(zip(accuracy._FIGURES, values, strict=True))
+        for values in ((0.8, 0.5, 0.1, 30.0), (0.9, 0.4, 0.1, 31.0))
+    ]
+    text = accuracy.format_table({"ours": rows})
+    assert (
+        "| ours | 0.850 (0.800–0.900) | 0.450 (0.400–0.500) | "
+        "0.100 (0.100–0.100) | 30 (30–31) |"
+    ) in text

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
 # Measures this package beside others and writes docs/benchmarks.md.
 #   bash scripts/benchmark/run.sh [--rounds=3] [--quick] [NAME ...]
+#   bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER ...]
 # The peers that are no TensorFlow get an environment of their own.
 source "$(dirname "$0")/../environment.sh"
 prepare_environment
-if [ ! -e .venv-peers/.installed ]; then
+peers="$(cksum scripts/benchmark/constraints.txt)"
+if [ "$(cat .venv-peers/.installed 2>/dev/null)" != "$peers" ]; then
   "$(find_python)" -m venv .venv-peers
   .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint scripts/benchmark/constraints.txt torch h5py numpy pillow
-  touch .venv-peers/.installed
+    --constraint scripts/benchmark/constraints.txt torch torchvision fastai timm h5py \
+    numpy pillow
+  echo "$peers" > .venv-peers/.installed
 fi
-PEERS_PYTHON="$PWD/.venv-peers/bin/python" \
+export PEERS_PYTHON="$PWD/.venv-peers/bin/python"
+if [ "${1:-}" = accuracy ]; then
+  shift
+  .venv/bin/python scripts/benchmark/accuracy.py "$@"
+else
   .venv/bin/python scripts/benchmark/suite.py "$@"
+fi

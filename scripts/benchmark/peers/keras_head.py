@@ -37,12 +37,12 @@ def main() -> None:
         )
         for part in ("train", "val")
     )
-    base, model = _build_model(given.backbone, given.weights)
+    base, model = build_model(given.backbone, given.weights)
     base.trainable = False
     recorder = _EpochRecorder()
     _fit(model, training, validation, given.learning_rate, 0, recorder)
     if given.tuned:
-        _unfreeze(base, given.tuned)
+        unfreeze(base, given.tuned)
         rate = given.learning_rate / 10
         _fit(model, training, validation, rate, _EPOCHS, recorder)
     seconds = time.perf_counter() - start
@@ -68,7 +68,7 @@ class _EpochRecorder(keras.callbacks.Callback):
         self.epochs.append((logs["val_accuracy"], seconds))
 
 
-def _unfreeze(base: keras.Model, which: str) -> None:
+def unfreeze(base: keras.Model, which: str) -> None:
     """Unfreezes the upper third or the last stage; batch norm stays frozen."""
     base.trainable = True
     if which == "third":
@@ -83,26 +83,32 @@ def _unfreeze(base: keras.Model, which: str) -> None:
             layer.trainable = False
 
 
-def _build_model(
-    backbone: str, weights: str
+def build_model(
+    backbone: str,
+    weights: str,
+    *,
+    image_size: int = _SIZE[0],
+    outputs: int = 1,
 ) -> tuple[keras.Model, keras.Model]:
-    settings = {"include_top": False, "weights": weights}
-    if backbone == "mobilenet@0.25":
-        base = keras.applications.MobileNet(
-            alpha=0.25, input_shape=(*_SIZE, 3), **settings
-        )
-    else:
-        base = keras.applications.MobileNetV2(
-            input_shape=(*_SIZE, 3), **settings
-        )
-    images = keras.Input((*_SIZE, 3))
+    """Builds a pretrained base, and the model from pixels to logits."""
+    settings = {
+        "include_top": False,
+        "weights": weights,
+        "input_shape": (image_size, image_size, 3),
+    }
+    base = (
+        keras.applications.MobileNet(alpha=0.25, **settings)
+        if backbone == "mobilenet@0.25"
+        else keras.applications.MobileNetV2(**settings)
+    )
+    images = keras.Input((image_size, image_size, 3))
     x = keras.layers.RandomFlip("horizontal")(images)
     x = keras.layers.RandomRotation(0.2)(x)
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
     x = base(x, training=False)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(0.2)(x)
-    return base, keras.Model(images, keras.layers.Dense(1)(x))
+    return base, keras.Model(images, keras.layers.Dense(outputs)(x))
 
 
 def _fit(model, training, validation, rate, first_epoch, recorder) -> None:

@@ -9,16 +9,24 @@ import torch
 from torch import nn
 
 
-def build(name: str, weights: str | None) -> tuple[nn.Module, int]:
+def build(name: str, weights: str | None) -> tuple[nn.Sequential, int]:
     """Builds a network from images in [-1, 1] [n, 3, h, w] to [n, width]."""
     if name == "resnet50":
         return _ResNet50(), 2048
+    maps, width = build_feature_maps(name, weights)
+    return nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten()), width
+
+
+def build_feature_maps(
+    name: str, weights: str | None
+) -> tuple[nn.Sequential, int]:
+    """Builds MobileNet 0.25 or V2 up to its last feature maps."""
     layers, width = (
         _build_mobilenet(0.25)
         if name == "mobilenet@0.25"
         else _build_mobilenet_v2()
     )
-    network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(*layers)
     if weights:
         _load_weights(network, weights)
     return network, width
