@@ -9,7 +9,8 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.adaptation import adapter_file
-from tf_finetune.config import model_options, options
+from tf_finetune.config import model_options, options, train_config
+from tf_finetune.preflight import train
 from tf_finetune.weights import weights_file
 
 _FACTS = {
@@ -179,3 +180,19 @@ def test_other_networks_and_bases_of_files_are_refused(saved, path):
     other = dataclasses.replace(saved, facts={**_FACTS, "base": base})
     with pytest.raises(errors.UsageError, match=r"mine\.h5; fingerprint abab"):
         adapter_file.find_base(other, path)
+
+
+def test_a_run_learns_before_it_begins_whether_an_adapter_fits(path):
+    def check(**given) -> None:
+        given = {"data": "digits:5-9", "weights": str(path), **given}
+        config = options.from_keywords(train_config.TrainConfig, given)
+        train.check_config(config)
+
+    check(backbone="small_cnn")
+    with pytest.raises(errors.UsageError, match="is an adapter of --backbone="):
+        check(backbone="resnet50")
+    with pytest.raises(errors.UsageError, match="here a whole network"):
+        weights_file.read_weights(path)
+    _change_facts(path, format=99)
+    with pytest.raises(errors.RunError, match="Update the package"):
+        check(backbone="small_cnn")
