@@ -1,11 +1,14 @@
 """Tests of tf_finetune/adapter_workflow.py: the command adapters."""
 
+import sys
+import typing
+
 import keras
 import numpy as np
 import pytest
 from adaptation import adapter_cases as cases
 
-from tf_finetune import adapter_workflow, errors
+from tf_finetune import adapter_workflow, cli, commands, errors
 from tf_finetune.adaptation import adapter_file, composition
 from tf_finetune.config import command_configs, options
 
@@ -29,6 +32,20 @@ def _run(**given) -> list[str]:
         report=said.append,
     )
     return said
+
+
+def test_the_action_is_the_first_word(monkeypatch):
+    actions = commands.COMMANDS["adapters"].actions
+    field = options.find_field(command_configs.AdaptersConfig, "action")
+    assert typing.get_args(field.type) == actions
+    seen = []
+    monkeypatch.setattr(
+        cli, "run_command", lambda *_, **__: seen.append(sys.argv[1:])
+    )
+    for words in (["merge", "--output=a"], ["--adapters=merge"]):
+        monkeypatch.setattr(sys, "argv", ["adapters", *words])
+        commands.start("adapters")
+    assert seen == [["--action=merge", "--output=a"], ["--adapters=merge"]]
 
 
 def test_a_list_describes_each_file(folder):

@@ -112,6 +112,10 @@ def test_the_first_factor_is_drawn_from_the_seed_and_the_place(built):
             {"adaptation": "bias", "trainable": ("conv_pw_[2]",)},
             "no layer of that kind",
         ),
+        (
+            {"adaptation": "lora", "adapter_layers": ("1x1", "conv_pw_99")},
+            "^--adapter_layers=conv_pw_99 matches",
+        ),
         ({"adaptation": "lora", "trainable": ("head",)}, "names none"),
     ],
 )

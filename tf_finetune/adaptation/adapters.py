@@ -4,12 +4,15 @@ import functools
 import math
 from collections.abc import Sequence
 
+import keras
+
 from tf_finetune import errors
 from tf_finetune.adaptation import (
     carrier,
     catalog,
     freeze,
     kernels,
+    lora,
     method,
 )
 from tf_finetune.config import model_options, options
@@ -41,8 +44,7 @@ def adapt(
     for name in catalog.list_adapters(options.adaptation):
         adapt_layer = catalog.ADAPTERS.get(name)
         found = [c for site in sites for c in adapt_layer(site, options)]
-        if not found:
-            raise errors.UsageError(_explain_nothing(name, sites, options))
+        _check_effect(name, sites, options, has_changes=bool(found))
         changes += found
     adapter = carrier.Adapter(built.backbone.model, changes)
     return method.Adapted(
@@ -54,7 +56,9 @@ def adapt(
     )
 
 
-def _build_trainer(built: assembly.Assembly, adapter: carrier.Adapter, network):
+def _build_trainer(
+    built: assembly.Assembly, adapter: carrier.Adapter, network: keras.Model
+) -> keras.Model:
     # The backbone is frozen, so that its batch norms keep their statistics.
     method.set_trainable(built, ())
     return carrier.build_trainer(network, adapter)
@@ -62,9 +66,9 @@ def _build_trainer(built: assembly.Assembly, adapter: carrier.Adapter, network):
 
 def _group_by_layer(
     built: assembly.Assembly, changes: Sequence[carrier.Change]
-) -> dict[str, list]:
+) -> dict[str, list[keras.Variable]]:
     """Returns the adapter's variables by backbone layer, in graph order."""
-    found: dict[str, dict[int, object]] = {}
+    found: dict[str, dict[int, keras.Variable]] = {}
     for change in changes:
         own = found.setdefault(change.site.owner, {})
         own |= {id(each): each for each in change.numbers.values()}
@@ -93,22 +97,36 @@ def _describe(
     return "; ".join(parts)
 
 
-def _explain_nothing(
+def _check_effect(
     name: str,
     sites: Sequence[carrier.Site],
     chosen: model_options.ModelOptions,
-) -> str:
-    """Returns the message about an adapter that finds nothing to change."""
+    *,
+    has_changes: bool,
+) -> None:
+    """Raises `UsageError` if an adapter or one of its patterns finds nothing.
+
+    Args:
+        name: The adapter.
+        sites: Layers that it may change.
+        chosen: Options of the network.
+        has_changes: Whether it changes any.
+    """
     where = f"--trainable={options.to_text(chosen.trainable)}"
     if name != "lora":
-        return (
-            f"--adaptation={name} changes nothing: {where} holds no layer of "
-            "that kind. Choose more layers, or another adapter."
-        )
+        if not has_changes:
+            raise errors.UsageError(
+                f"--adaptation={name} changes nothing: {where} holds no layer "
+                "of that kind. Choose more layers, or another adapter."
+            )
+        return
+    unmatched = lora.find_unmatched(sites, chosen.adapter_layers)
+    if not unmatched:
+        return
     with_kernels = [e.owner for e in sites if kernels.list_kernels(e.layer)]
     listed = ", ".join(dict.fromkeys(with_kernels[:40])) or "none"
-    return (
-        f"--adapter_layers={options.to_text(chosen.adapter_layers)} matches no "
-        f"kernel in {where}. Possible are auto, 1x1, depthwise, or layers "
-        f"there that have kernels: {listed}."
+    raise errors.UsageError(
+        f"--adapter_layers={','.join(unmatched)} matches no kernel in {where}. "
+        "Possible are auto, 1x1, depthwise, or layers there that have kernels: "
+        f"{listed}."
     )

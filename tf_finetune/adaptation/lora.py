@@ -36,7 +36,7 @@ def adapt_layer(
     return [
         _change_kernel(site, number, kernel, options.adapter_rank)
         for number, kernel in enumerate(kernels.list_kernels(site.layer))
-        if _is_selected(site, kernel, options.adapter_layers)
+        if any(_matches(site, kernel, e) for e in options.adapter_layers)
     ]
 
 
@@ -48,6 +48,23 @@ def choose_rank(kernel: kernels.Kernel, rank: int) -> int:
     if kernel.kind == "depthwise":
         rank = min(rank, _MAX_DEPTHWISE_RANK)
     return min(rank, kernel.num_rows, kernel.num_columns)
+
+
+def find_unmatched(
+    sites: Sequence[carrier.Site], patterns: Sequence[str]
+) -> list[str]:
+    """Returns the values of `--adapter_layers` that select no kernel.
+
+    Args:
+        sites: Layers in which they look for kernels.
+        patterns: "auto", "1x1", "depthwise" or patterns of layers.
+    """
+    found = [(e, k) for e in sites for k in kernels.list_kernels(e.layer)]
+    return [
+        pattern
+        for pattern in patterns
+        if not any(_matches(site, kernel, pattern) for site, kernel in found)
+    ]
 
 
 def _change_kernel(
@@ -77,12 +94,6 @@ def _change_kernel(
         numbers=numbers,
         compute=compute,
     )
-
-
-def _is_selected(
-    site: carrier.Site, kernel: kernels.Kernel, patterns: Sequence[str]
-) -> bool:
-    return any(_matches(site, kernel, pattern) for pattern in patterns)
 
 
 def _matches(site: carrier.Site, kernel: kernels.Kernel, pattern: str) -> bool:
