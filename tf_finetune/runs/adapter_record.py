@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune import version
+from tf_finetune import errors, version
 from tf_finetune.adaptation import adapter_file
 from tf_finetune.config import model_options, options
 from tf_finetune.model import assembly
@@ -23,8 +23,8 @@ def write_adapter(
     """Writes adapter.h5 to the workdir of a run with an adapter.
 
     Where the kept model is not the pretrained network with the merged adapter,
-    such as after adaptation of batch norms, nothing is written and a warning
-    logged.
+    such as after adaptation of batch norms, or where the file's precision
+    cannot hold a number, nothing is written and a warning logged.
 
     Args:
         context: The run; its model has the weights of the kept candidate.
@@ -44,9 +44,13 @@ def write_adapter(
         numbers=numbers,
         head=assembly.copy_values(context.assembly.head.weights),
     )
-    adapter_file.write(
-        context.place.adapter, saved, context.config.model.adapter_precision
-    )
+    try:
+        adapter_file.write(
+            context.place.adapter, saved, context.config.model.adapter_precision
+        )
+    except errors.RunError as error:
+        # The run is complete without it.
+        logging.warning("%s", error)
 
 
 def _describe(
