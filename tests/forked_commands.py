@@ -7,6 +7,7 @@ seconds of the imports are missing. `scripts/campaigns/kill_runs.py` shows that
 it computes what any other process does.
 """
 
+import gc
 import json
 import os
 import pathlib
@@ -160,6 +161,8 @@ def _main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
     _load()
+    # No fork goes through all that was imported to collect its garbage.
+    gc.freeze()
     if (arguments := _next_fork(requests, answers)) is None:
         return
     requests.close()

@@ -13,6 +13,7 @@ export by a command in `tests/end_to_end/` start theirs the long way.
 """
 
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -143,6 +144,8 @@ def _main(script: str) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     loaded = runpy.run_path(script, run_name="loaded")
+    # No fork goes through all that was imported to collect its garbage.
+    gc.freeze()
     request = _next_fork(requests, answers)
     if request is None:
         return

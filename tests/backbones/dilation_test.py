@@ -20,15 +20,16 @@ def _outputs(first, second, size):
 @pytest.mark.parametrize(
     ("name", "output_stride", "start"),
     [
-        ("mobilenet_v2@0.35", 16, 1),
+        pytest.param("mobilenet_v2@0.35", 16, 1, marks=pytest.mark.slow),
         ("mobilenet_v2@0.35", 8, 3),
         pytest.param("mobilenet_v2+torch", 16, 0, marks=pytest.mark.slow),
         ("resnet18", 16, 0),
         ("resnet18", 8, 0),
         pytest.param("convnext_tiny", 16, 0, marks=pytest.mark.slow),
-        pytest.param("convnext_tiny", 8, 1, marks=pytest.mark.slow),
+        # The layers of a stage more, or those of ResNet-18 in blocks of three.
+        pytest.param("convnext_tiny", 8, 1, marks=pytest.mark.campaign),
         pytest.param("densenet121", 16, 0, marks=pytest.mark.slow),
-        pytest.param("resnet50", 8, 0, marks=pytest.mark.slow),
+        pytest.param("resnet50", 8, 0, marks=pytest.mark.campaign),
         pytest.param("vgg16", 16, 0, marks=pytest.mark.slow),
     ],
 )

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_finetune import errors, files
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import catalog
 from tf_finetune.exports import job as jobs
@@ -59,6 +59,9 @@ _IN_CAMPAIGN = {
 # A SavedModel takes half a minute; of the networks that are left out here the
 # other formats, made of the same frozen graph, are written.
 _SERVED = ("convnext_tiny", "efficientnet_b0", "resnet18")
+# Of long networks the first stages, which have a layer of each kind; all of it
+# is exported in a campaign.
+_FIRST_STAGES = {"convnext_tiny": "stage3", "efficientnet_b0": "stage3"}
 # Random weights enlarge the rounding of weights more than trained ones do, so
 # the formats that round are asked of networks of few layers; what they do to a
 # trained network of many is measured in tests/end_to_end/exports_test.py.
@@ -82,8 +85,10 @@ _SIGNATURES = {"serving_default", "serve_array", "embed", "classify"}
 # those that a convolution stands before; ConvNeXt and VGG have none.
 _FOLDED = {
     "convnext_tiny": 0,
+    "convnext_tiny:stage3": 0,
     "densenet121": 59,
     "efficientnet_b0": 49,
+    "efficientnet_b0:stage3": 16,
     "inception_v3": 94,
     "mobilenet": 27,
     "mobilenet_v2": 52,
@@ -97,9 +102,19 @@ _FOLDED = {
 _CLASSES = ("a", "b", "c")
 
 
-def _is_campaign(name, form):
+def _networks():
+    """Lists families, and what is cut of one as NAME:STAGE."""
+    for name in _FAMILIES:
+        yield name
+        if name in _FIRST_STAGES:
+            yield f"{name}:{_FIRST_STAGES[name]}"
+
+
+def _is_campaign(network, form):
+    name, _, stage = network.partition(":")
     return (
         name in _IN_CAMPAIGN
+        or (name in _FIRST_STAGES and not stage)
         or (form == "saved_model" and name not in _SERVED)
         or (name, form) in _SAME_LAYERS
     )
@@ -147,11 +162,15 @@ def job(request, pictures, held):
     return held[request.param]
 
 
-def _job(name, pictures):
+def _job(network, pictures):
+    name, _, stage = network.partition(":")
     spec, _ = backbones.find_spec(name)
     size = spec.min_image_size
     built = assembly.build_model(
-        model_options.ModelOptions(backbone=name, image_size=size),
+        options.from_keywords(
+            model_options.ModelOptions,
+            {"backbone": name, "image_size": size, "cut_at": stage or None},
+        ),
         classification.TASK,
         _CLASSES,
         seed=0,
@@ -174,7 +193,7 @@ def _job(name, pictures):
             class_names=_CLASSES,
             image_size=size,
             resize="squash",
-            destination=pathlib.Path(name),
+            destination=pathlib.Path(network),
             proof=jobs.ParityReference(
                 paths=pictures, predictions=probabilities
             ),
@@ -223,15 +242,18 @@ def _spread(built, images):
     ("job", "form"),
     [
         pytest.param(
-            name, form, marks=[pytest.mark.campaign] * _is_campaign(name, form)
+            network,
+            form,
+            marks=[pytest.mark.campaign] * _is_campaign(network, form),
         )
-        for name in _FAMILIES
-        for form in _asked(name)
+        for network in _networks()
+        for form in _asked(network.partition(":")[0])
     ],
     indirect=["job"],
 )
 def test_every_format_is_proven(job, form, tmp_path):
-    name = job.destination.name
+    network = job.destination.name
+    name = network.partition(":")[0]
     write = catalog.EXPORTS.get(form)
     place = dataclasses.replace(job, destination=tmp_path)
 
@@ -246,4 +268,4 @@ def test_every_format_is_proven(job, form, tmp_path):
     if form == "saved_model":
         assert set(figures) >= _SIGNATURES
         folded = figures["batch_norms_folded"]
-        assert folded == _FOLDED.get(name, folded)
+        assert folded == _FOLDED.get(network, folded)

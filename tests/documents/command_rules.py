@@ -68,7 +68,7 @@ RULES = (
          ("--epochs=1", "--views=1", "--seeds=1"), is_campaign=True),
     Rule(r"bash scripts/serve_tensorflow_serving\.sh .+", "script"),
     Rule(r"bash scripts/quickstart\.sh", "in a copy",
-         ("--epochs=1", "--max_train_per_class=3")),
+         ("--epochs=1", "--max_train_per_class=3", "--test_fraction=0.1")),
     Rule(r"bash scripts/check\.sh.*", "in a copy"),
     Rule(r"bash scripts/benchmark/run\.sh .+", "in a copy", ("--help",)),
     Rule(r"pip install .+", "installed"),

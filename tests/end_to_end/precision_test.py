@@ -106,6 +106,7 @@ def test_what_lies_above_the_cache_trains_in_it_too(
             tmp_path / name,
             precision=name,
             trainable="top",
+            augmentation="none",
             cache="on",
         )
         assert float32_model.is_float32(run.model)

@@ -26,6 +26,7 @@ def flags(settings, weights):
         "backbone": "mobilenet_v2",
         "weights": str(weights),
         "epochs": 1,
+        "augmentation": "none",
         "cache": "off",
     }
 

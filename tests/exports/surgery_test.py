@@ -22,11 +22,11 @@ _OPERATIONS = {
     "group": {"norm": "group"},
     "instance": {"norm": "instance"},
     "gray": {"input_channels": 1},
-    "se": {"backbone": "resnet18+se"},
+    "se": {"backbone": "resnet18+se", "cut_at": "stage3"},
     "head": {"head_layers": "8,batch_norm,swish,dropout:0.2,layer_norm"},
     "all": {
         "backbone": "resnet18+se",
-        "cut_at": "stage4",
+        "cut_at": "stage3",
         "norm": "group",
         "input_channels": 1,
         "head_layers": "8,relu",

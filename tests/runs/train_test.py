@@ -22,6 +22,11 @@ from tf_finetune.runs import (
 _TRACED_RUN = """
 import json, pathlib, sys, threading
 import tf_finetune
+from tf_finetune import environment
+
+# What others wrote is imported before every call is noted.
+environment.start_tensorflow()
+import keras, matplotlib.pyplot, sklearn.model_selection, tensorflow
 
 _FOLDER = str(pathlib.Path(tf_finetune.__file__).parent)
 called = set()

@@ -11,6 +11,7 @@ from tf_finetune import environment
 from tf_finetune.config import options, train_config
 
 _BATCH, _WARM, _STEPS = 32, 2, 4
+_SIDE = 2048  # Of the matrices whose product is the machine's peak.
 
 
 def main(backbone: str) -> None:
@@ -81,14 +82,13 @@ def _measure_peak() -> float:
     """Measures a matrix product, floating-point operations per second."""
     import tensorflow as tf
 
-    side = 2048
-    a = tf.random.uniform([side, side])
+    a = tf.random.uniform([_SIDE, _SIDE])
     tf.matmul(a, a).numpy()
     start = time.perf_counter()
     for _ in range(5):
         tf.matmul(a, a).numpy()
     # A product of two n x n matrices takes 2 n³ operations.
-    return 5 * 2 * side**3 / (time.perf_counter() - start)
+    return 5 * 2 * _SIDE**3 / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

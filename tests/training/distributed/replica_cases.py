@@ -1,7 +1,9 @@
 """Trains tiny nets on several replicas; prints what they came to as JSON.
 
-`python replica_cases.py one|mirrored|multi_worker [CASE …]`. "one" is plain
-Keras in one process: what the others are compared with.
+`python replica_cases.py one|mirrored|multi_worker CASE …`. "one" is plain Keras
+in one process: what the others are compared with. Beside the cases of every
+check (those that are not in `IN_CAMPAIGN`), a head and what dropout leaves of
+ones are computed.
 """
 
 import contextlib
@@ -36,6 +38,11 @@ from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
 _EPOCHS, _BATCH = 2, 16
+# Also part of "all_together" or of another case: trained in a campaign.
+IN_CAMPAIGN = (
+    "sgd", "momentum", "adam", "adamw", "clip_norm", "averages",
+    "class_weights",
+)  # fmt: skip
 CASES = {
     "sgd": {"optimizer": "sgd"},
     "momentum": {"optimizer": "momentum"},
@@ -254,14 +261,22 @@ def main(kind: str, *names: str) -> None:
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     elif kind == "multi_worker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        names = names or IN_WORKERS
-    names = names or CASES
+        names = [name for name in names if name in IN_WORKERS]
     found = {
         name: _run(CASES[name], strategy, plain=kind == "one") for name in names
     }
     if kind == "one":
-        for name in ON_ONE:
+        for name in [name for name in ON_ONE if name in names]:
             found[f"{name}/trainer"] = _run(CASES[name], None, plain=False)
+    if "float16" in names:
+        found |= _beside_the_cases(kind, strategy)
+    print(json.dumps(found))
+
+
+def _beside_the_cases(kind: str, strategy) -> dict:
+    """Returns what every check computes once."""
+    found = {}
+    if kind == "one":
         # Half precision sums each piece by itself.
         pieces = {**CASES["float16"], "gradient_accumulation_steps": 2}
         found["float16/pieces"] = _run(pieces, None, plain=False)
@@ -269,7 +284,7 @@ def main(kind: str, *names: str) -> None:
         found["head"] = {"weights": _solved_head(strategy), "rows": []}
     if strategy:
         found["masks"] = _masks(strategy)
-    print(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":

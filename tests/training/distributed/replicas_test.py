@@ -1,17 +1,17 @@
 """Tests of tf_finetune/training/distributed/replicas.py and train_step.py.
 
-Programs of their own train (`replica_cases.py`): how many devices there are is
-settled once a process.
+Processes of their own train (`replica_cases.py`): how many devices there are is
+settled once a process. What is part of other cases too is a campaign's.
 """
 
 import fcntl
+import functools
 import importlib.util
 import json
 import os
 import pathlib
+import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -24,8 +24,8 @@ replica_cases = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(replica_cases)
 
 
-def _started(kind: str, worker: int = 0, ports: tuple[int, ...] = ()):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _started(start, kind: str, names, worker: int = 0, ports=()):
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if ports:
         addresses = [f"localhost:{port}" for port in ports]
         environment["TF_CONFIG"] = json.dumps(
@@ -34,19 +34,15 @@ def _started(kind: str, worker: int = 0, ports: tuple[int, ...] = ()):
                 "task": {"type": "worker", "index": worker},
             }
         )
-    return subprocess.Popen(
-        [sys.executable, str(_PROGRAM), kind],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
+    return start(
+        [_PROGRAM, kind, *names], _PROGRAM.parent, environment=environment
     )
 
 
 def _found(process) -> dict:
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err[-3000:]
-    return json.loads(out)
+    done = process.wait(timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
 
 
 def _free_ports(count: int) -> tuple[int, ...]:
@@ -70,32 +66,91 @@ def _once(tmp_path_factory, name: str, compute: Callable[[], dict]) -> dict:
         return json.loads(path.read_text())
 
 
+_CHECKED = [
+    n for n in replica_cases.CASES if n not in replica_cases.IN_CAMPAIGN
+]
+
+
+class _Trained:
+    """What cases come to by name; trained when one of them is asked for."""
+
+    def __init__(self, train: Callable[[bool], dict]) -> None:
+        """Trains nothing.
+
+        Args:
+            train: Whether it is a campaign → what its cases, or the others,
+                come to.
+        """
+        self._train = functools.cache(train)
+
+    def __getitem__(self, name: str) -> dict:
+        case = name.partition("/")[0]
+        return self._train(case in replica_cases.IN_CAMPAIGN)[name]
+
+
+def _names(is_campaign: bool) -> Iterable[str]:
+    return replica_cases.IN_CAMPAIGN if is_campaign else _CHECKED
+
+
 @pytest.fixture(scope="module")
-def one(tmp_path_factory) -> dict:
+def one(tmp_path_factory, start) -> _Trained:
     """What plain Keras comes to in one process."""
-    return _once(tmp_path_factory, "one", lambda: _found(_started("one")))
+
+    def train(is_campaign: bool) -> dict:
+        return _once(
+            tmp_path_factory,
+            f"one_{is_campaign}",
+            lambda: _found(_started(start, "one", _names(is_campaign))),
+        )
+
+    return _Trained(train)
 
 
 @pytest.fixture(scope="module")
-def several(tmp_path_factory, one) -> dict:
+def several(tmp_path_factory, start) -> dict[str, _Trained]:
     """The same on two devices of a process, and in two processes."""
-    return _once(tmp_path_factory, "several", _several)
+
+    @functools.cache
+    def train(is_campaign: bool) -> dict:
+        return _once(
+            tmp_path_factory,
+            f"several_{is_campaign}",
+            lambda: _several(start, _names(is_campaign)),
+        )
+
+    def part(name: str) -> _Trained:
+        return _Trained(lambda is_campaign: train(is_campaign)[name])
+
+    return {name: part(name) for name in ("mirrored", "worker 0", "worker 1")}
 
 
-def _several() -> dict:
-    mirrored = _found(_started("mirrored"))
+def _several(start, names: Iterable[str]) -> dict:
+    mirrored = _found(_started(start, "mirrored", names))
     ports = _free_ports(2)
-    workers = [_started("multi_worker", i, ports) for i in range(2)]
+    workers = [
+        _started(start, "multi_worker", names, i, ports) for i in range(2)
+    ]
     try:
         found = [_found(worker) for worker in workers]
     finally:
         for worker in workers:
-            worker.kill()
+            if worker.poll() is None:
+                worker.send(signal.SIGKILL)
     return {"mirrored": mirrored, "worker 0": found[0], "worker 1": found[1]}
 
 
-def _but_float16(cases: Iterable[str]) -> list[str]:
-    return [name for name in cases if name != "float16"]
+def _but_float16(cases: Iterable[str]) -> list:
+    return _marked(name for name in cases if name != "float16")
+
+
+def _marked(cases: Iterable[str]) -> list:
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.campaign] * (name in replica_cases.IN_CAMPAIGN),
+        )
+        for name in cases
+    ]
 
 
 def _assert_same(found: dict, expected: dict) -> None:
@@ -126,12 +181,12 @@ def test_workers_come_to_what_one_process_comes_to(worker, case, one, several):
     _assert_same(several[worker][case], one[case])
 
 
-@pytest.mark.parametrize("case", replica_cases.ON_ONE)
+@pytest.mark.parametrize("case", _marked(replica_cases.ON_ONE))
 def test_the_trainer_on_one_device_is_plain_keras(case, one):
     _assert_same(one[f"{case}/trainer"], one[case])
 
 
-@pytest.mark.parametrize("case", replica_cases.CASES)
+@pytest.mark.parametrize("case", _marked(replica_cases.CASES))
 def test_a_case_trains_at_all(case, one):
     losses = [row["loss"] for row in one[case]["rows"]]
     assert np.isfinite(losses).all()

@@ -12,8 +12,17 @@ from tf_finetune.backbones import build, catalog, torch_names
 from tf_finetune.weights.torch import families, matching, reader
 
 _QUICK = ("cifar_resnet20", "resnet18", "mobilenet_v2", "alexnet")
+# Larger members of a family, compared in a campaign: more layers of the kinds
+# of the smaller ones, by the same rules of names.
+_LARGER = (
+    *(f"efficientnet_b{number}" for number in range(2, 8)),
+    *("convnext_base", "convnext_large", "convnext_small"),
+    *("densenet169", "densenet201", "resnet101", "resnet152", "vgg19"),
+)
 _TOLERANCE = 1e-5  # Of the largest feature.
 _NAMES = sorted(path.stem for path in golden.FOLDER.glob("*.json"))
+# Whose wrong rules are noticed in a campaign.
+_LONG = ("densenet121", "inception_v3", "vgg16")
 
 
 def _compute_error(model, name, vector):
@@ -43,7 +52,11 @@ def _build(name, side):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow)
+        pytest.param(
+            name,
+            marks=[pytest.mark.slow] * (name not in _QUICK)
+            + [pytest.mark.campaign] * (name in _LARGER),
+        )
         for name in _NAMES
     ],
 )
@@ -54,7 +67,8 @@ def test_features_are_those_of_torchvision(name):
 
 
 def _mark_slow(name, **changes):
-    marks = () if name in _QUICK else pytest.mark.slow
+    marks = [pytest.mark.slow] * (name not in _QUICK)
+    marks += [pytest.mark.campaign] * (name in _LONG)
     words = ",".join(f"{key}={value}" for key, value in changes.items())
     return pytest.param(name, changes, id=f"{name}-{words}", marks=marks)
 
