@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.adaptation import adapter_file, adapters, carrier
@@ -51,6 +52,12 @@ def build_model(
     drawn = saved.facts["base"]["seed"] if base == "none" else seed
     built = assembly.build_model(chosen, task, names, drawn, weights=base)
     load_numbers(saved, built).merge()
+    logging.info(
+        "The changes of %s (%s) are merged into the weights %s.",
+        path,
+        saved.options.adaptation,
+        base,
+    )
     loaded = built.loaded and dataclasses.replace(
         built.loaded,
         source=chosen.weights,
