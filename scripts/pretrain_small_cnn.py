@@ -38,6 +38,7 @@ def main() -> None:
             head_init="random",
             optimizer="adam",
             learning_rate=2e-3,
+            clip_norm=None,
             augmentation="none",
             epochs=given.epochs,
             patience=given.epochs,

@@ -44,6 +44,7 @@ _ROOMS = [
     ["run"],
     ["workflow"],
     ["recommendation"],
+    ["tuning"],
     ["__main__", "__init__"],
 ]
 # The doors of the commands, which nobody imports.
@@ -333,6 +334,7 @@ def test_a_runtime_script_imports_numpy_and_its_format_alone():
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},
         "saved_model.py": {"tensorflow"},
+        "torchvision_file.py": {"json", "struct", "torch", "torchvision"},
     }
     scripts = (_PACKAGE / "exports" / "parity" / "runtimes").glob("*.py")
     found = {

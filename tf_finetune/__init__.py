@@ -21,6 +21,7 @@ _PUBLIC = {
     "predict": "tf_finetune.finished_workflow",
     "export": "tf_finetune.finished_workflow",
     "recommend": "tf_finetune.recommendation.recommend",
+    "tune": "tf_finetune.tuning.tune",
     "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.startup",
     "start_server": "tf_finetune.serving.startup",

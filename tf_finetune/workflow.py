@@ -158,9 +158,9 @@ def _report_plan(
 ) -> None:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.runs import run_plan
+    from tf_finetune.runs import plan_cost
 
-    run_plan.report_plan(
+    plan_cost.report_plan(
         config, inspected, place, largest_batch=largest, report=report
     )
     report(f"workdir: {place.path} (nothing was written; --plan)")

@@ -15,7 +15,12 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 def _options(**changed) -> model_options.ModelOptions:
     return model_options.ModelOptions(
-        backbone="small_cnn", weights="none", image_size=16, **changed
+        **{
+            "backbone": "small_cnn",
+            "weights": "none",
+            "image_size": 16,
+            **changed,
+        }
     )
 
 
@@ -128,3 +133,34 @@ def test_the_plan_counts_what_is_there_and_what_moves(built):
     assert total == built.trainer.count_params()
     assert f"{total:,}" in method.format_plan_table(table)
     assert max(map(len, method.format_plan_table(table).splitlines())) <= 80
+
+
+def test_where_all_layers_move_the_plan_shows_the_factors_of_the_rate(built):
+    options = _options(trainable=("all",), layer_decay=0.9)
+    adapted = freeze.adapt(built, options)
+    rows = method.make_plan_rows(built, adapted)
+    by_group = {row.group: row for row in rows}
+    assert by_group["head"].learning_rate_factor == 1
+    lowest = [row.lowest_rate_factor for row in rows]
+    assert lowest == sorted(lowest)
+    # 0.9 a layer of a network of 27 layers: 0.058 for the first one.
+    assert lowest[0] == pytest.approx(0.9**27)
+    assert "×0.058" in method.format_plan_table(rows)
+    assert max(map(len, method.format_plan_table(rows).splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"trainable": ("top",)}, 1.0),
+        ({"trainable": ("all",), "weights": "digits"}, 0.9),
+        ({"trainable": ("top",), "layer_decay": 0.8}, 0.8),
+        ({"trainable": ("all",), "weights": "none"}, 1.0),
+        ({"trainable": ("all",), "layer_decay": 1.0}, 1.0),
+    ],
+)
+def test_layers_have_one_rate_unless_all_move(built, changes, expected):
+    options = _options(**changes)
+    assert options.effective_layer_decay == expected
+    factors = freeze.adapt(built, options).learning_rate_factors
+    assert bool(factors) == (expected != 1)

@@ -166,6 +166,7 @@ def _build(name: str, choose: Callable | None = None, **settings) -> _Case:
     trainer = fine_tuning.compile_trainer(
         adapted.build_trainer(network),
         config,
+        adapted=adapted,
         loss=task.network.loss(config.training, _CLASSES, None),
         metrics=(),
         num_examples=4 * _STEPS,
@@ -364,6 +365,8 @@ def run(name, tmp_path_factory) -> run_module.Run:
         image_size=32,
         adaptation=name,
         learning_rate=2e-4,
+        # Two epochs do not make up for a stronger penalty of the head.
+        head_start_strength="probe",
         seed=3,
         epochs=2,
         batch_size=8,

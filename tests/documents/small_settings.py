@@ -86,6 +86,10 @@ def smaller(
     )
     if fine_tuned or steps or is_about_layers:
         found["epochs"] = min(training.epochs, 1)
+    if training.stages:
+        # They take the place of --epochs.
+        found["stages"] = "head,top:1,all:1"
+        del found["epochs"]
     if model.task == "segmentation":
         found["head_epochs"] = 1
     if model.weights == "imagenet":

@@ -40,10 +40,10 @@ def test_what_was_found_is_said_and_replayed(
 ):
     place, text = _train(pictures, settings, tmp_path / "run")
     assert "16 pictures a step (--batch_size=auto; 16 fit" in text
-    assert "7.07107e-05 (the default of adamw, 0.0001 for 32 pictures" in text
+    assert "0.000707107 (the default of adamw, 0.001 for 32 pictures" in text
     config = recorded_config.load_config(place)
     assert config.training.batch_size == 16
-    assert config.training.learning_rate == pytest.approx(1e-4 * 0.5**0.5)
+    assert config.training.learning_rate == pytest.approx(1e-3 * 0.5**0.5)
 
 
 def test_a_resumed_run_keeps_what_was_found(

@@ -69,6 +69,32 @@ def test_what_several_replicas_cannot_do_is_refused(changes, message):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"trainable": "head", "head_init": "random", "layer_decay": 0.8},
+            "--layer_decay=0.8 is for layers of the backbone that move",
+        ),
+        (
+            {"trainable": "head", "head_init": "random", "l2_sp": 0.1},
+            "--l2_sp=0.1 is for layers of the backbone that move",
+        ),
+        (
+            {"head_layers": "8,relu", "head_start_strength": 0.1},
+            "--head_start_strength is for a linear head",
+        ),
+        ({"layer_decay": 1.5}, "--layer_decay must be"),
+        ({"layer_decay": 0}, "--layer_decay must be"),
+        ({"l2_sp": -1}, "--l2_sp must be"),
+        ({"head_start_strength": 0}, "--head_start_strength must be"),
+    ],
+)
+def test_options_of_updates_that_nothing_follows_are_refused(changes, message):
+    with pytest.raises(errors.UsageError, match=message):
+        train.check_config(_config(**changes))
+
+
+@pytest.mark.parametrize(
     ("task", "head"), [("segmentation", "linear"), ("classification", "unet")]
 )
 def test_a_head_of_another_task_is_refused(task, head):

@@ -40,6 +40,7 @@ _GIVEN = {
     "categorical_columns": "color",
     "class_level": 2,
     "checkpoint_every_steps": 5,
+    "class_map": "a:b",
     "clip_norm": 1.0,
     "clip_variable_norm": 1.0,
     "confidence": 0.9,
@@ -51,6 +52,7 @@ _GIVEN = {
     "head_epochs": 3,
     "head_init": "random",
     "head_layers": "16,relu",
+    "head_start_strength": 0.1,
     "head_units": 9,
     "image_column": "file",
     "image_root": "pictures",
@@ -58,6 +60,8 @@ _GIVEN = {
     "label_column": "kind",
     "label_separator": "comma",
     "label_smoothing": 0.1,
+    "l2_sp": 0.1,
+    "layer_decay": 0.8,
     "learning_rate": 0.5,
     "loss": "focal",
     "max_recoveries": 1,
@@ -70,6 +74,7 @@ _GIVEN = {
     "pseudo_label_share": 0.5,
     "schedule": "constant",
     "split_column": "part",
+    "stages": "top:2",
     "sync_batch_norm": True,
     "tensorboard": True,
     "tfds_data_dir": "here",
@@ -102,6 +107,7 @@ _CASES = [
     for option, field in _FIELDS.items()
     for flag, readers in field.metadata["used_by"].items()
     if flag not in ("task", "loss", conditions.STAGE)
+    and readers != conditions.NOT_GIVEN
     for chosen in _VALUES[flag]
 ]
 _FINE_TUNING = [
@@ -154,6 +160,20 @@ def test_an_option_is_refused_where_nothing_reads_it(
         _check(config)
 
 
+@pytest.mark.parametrize(
+    "given", [{"epochs": 3}, {"epochs": 0}, {"trainable": "all"}]
+)
+def test_what_stages_say_themselves_is_refused_beside_them(given):
+    ((option, value),) = given.items()
+    words = (
+        f"^--stages=top:2,all:1 takes the place of --{option}={value}. Leave "
+        f"--{option} or --stages out.$"
+    )
+    with pytest.raises(errors.UsageError, match=words):
+        _check(_config(stages="top:2,all:1", **given))
+    _check(_config(stages="top:2,all:1"))
+
+
 @pytest.mark.parametrize("option", _FINE_TUNING)
 def test_what_is_for_fine_tuning_is_refused_without_it(option):
     given = {option: _GIVEN[option]}
@@ -172,6 +192,8 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
         train.check_config(_config(**alone))
+    if option == "head_start_strength":  # It is for a head that is solved.
+        return
     _check(_config(head_init="random", **alone))
     _check(_config(objective="fixmatch", unlabeled_data="x", **alone))
 
@@ -270,6 +292,9 @@ def test_conditions_name_flags_and_values_that_there_are():
             assert flag in (*_FIELDS, conditions.STAGE), option
             if readers == conditions.GIVEN:
                 assert _FIELDS[flag].type is bool, option
+                continue
+            if readers == conditions.NOT_GIVEN:
+                assert _FIELDS[flag].default == (), option
                 continue
             assert {*readers} <= {*_VALUES[flag]}, option
             # A condition that always holds would be none, once a flag has a

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
+from tf_finetune.config import options
 from tf_finetune.runs import head_stage, train
 from tf_finetune.workdir import workdir_files
 
@@ -48,7 +49,8 @@ def test_the_fitted_head_is_evaluated_on_every_split(fresh_run, features):
     for split in ("train", "validation", "test"):
         answers = (features[split].all() @ kernel + bias).argmax(axis=1)
         labels = fresh_run.data.class_indices(fresh_run.data.split(split))
-        assert found[split].figures["accuracy"] == np.mean(answers == labels)
+        figures = found.evaluations[split].figures
+        assert figures["accuracy"] == np.mean(answers == labels)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_the_fitted_head_is_evaluated_on_every_split(fresh_run, features):
 )
 def test_a_linear_head_alone_has_a_solver(make_context, changes, solver):
     context = make_context(changes=changes)
-    assert head_stage._choose_solver(context) == solver
+    assert head_stage.choose_solver(context) == solver
 
 
 class _OtherWorker:
@@ -81,6 +83,32 @@ def test_other_workers_read_the_head_of_the_chief(tmp_path):
     solution = head_stage.solve_head(_OtherWorker(place), None)
     np.testing.assert_array_equal(solution.weights[0], kernel)
     np.testing.assert_array_equal(solution.weights[1], bias)
+
+
+def test_other_workers_start_fine_tuning_from_the_head_of_the_chief(tmp_path):
+    place = workdir_files.Workdir(tmp_path)
+    place.checkpoints.mkdir()
+    names = ("00", "01", "start_00", "start_01")
+    arrays = {name: np.full(2, float(i)) for i, name in enumerate(names)}
+    np.savez(place.checkpoints / "head.npz", **arrays)
+    solution = head_stage.solve_head(_OtherWorker(place), None)
+    assert [each[0] for each in solution.weights] == [0.0, 1.0]
+    assert [each[0] for each in solution.start] == [2.0, 3.0]
+
+
+def test_the_probe_and_the_start_of_fine_tuning_have_their_own_strength(
+    fresh_run, features
+):
+    config = options.replace(fresh_run.config, head_start_strength=1e-4)
+    context = dataclasses.replace(fresh_run, config=config)
+    found = head_stage.fit_head(context, features)
+    probe = fresh_run.assembly.head.get_weights()
+    assert np.abs(found.start[0]).sum() < np.abs(probe[0]).sum()
+    # Nothing starts from the head where nothing is fine-tuned.
+    config = options.replace(config, epochs=0)
+    context = dataclasses.replace(fresh_run, config=config)
+    alone = head_stage.fit_head(context, features)
+    np.testing.assert_array_equal(alone.start[0], probe[0])
 
 
 def test_a_head_that_is_damaged_is_one_sentence(tmp_path):

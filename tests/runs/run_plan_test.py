@@ -32,6 +32,17 @@ def test_the_plan_of_fine_tuning_names_settings_and_their_flags(sample_run):
     assert "(freeze boundary at " in _line(context, "cache:")
 
 
+def test_the_plan_says_how_updates_are_bounded(sample_run):
+    context = _change(sample_run, clip_norm=2, l2_sp=0.1)
+    assert _line(context, "optimizer:").endswith(
+        "of the steps, gradients clipped to norm 2 (--clip_norm), decay to the "
+        "start 0.1 (--l2_sp)"
+    )
+    assert "solved head (--head_start_strength=auto)" in (
+        _line(context, "fine_tune:")
+    )
+
+
 def test_without_epochs_the_plan_ends_with_the_head(sample_run):
     text = run_plan.format_plan(_change(sample_run, epochs=0))
     assert text.endswith("; the backbone stays frozen")

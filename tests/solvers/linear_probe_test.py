@@ -1,11 +1,13 @@
 """Tests of tf_finetune/solvers/linear_probe.py."""
 
+import types
+
 import numpy as np
 import pytest
 from scipy import special
 from sklearn import linear_model, preprocessing
 
-from tf_finetune.solvers import linear_probe
+from tf_finetune.solvers import head_problem, linear_probe
 
 
 def _data(classes: int, width: int, count: int, seed: int = 0):
@@ -116,3 +118,76 @@ def test_what_counts_as_small_grows_with_neither_side_alone():
     assert linear_probe.is_small(245, 256, 2)
     assert linear_probe.is_small(245, 50_000, 2)
     assert not linear_probe.is_small(1_000_000, 2048, 100)
+
+
+def test_a_strength_that_is_given_is_that_of_the_solution():
+    features, labels = _data(3, 20, 90)
+    solved = linear_probe.solve_at_strength(features, labels, strength=0.03)
+    standard = preprocessing.StandardScaler().fit_transform(
+        features.astype("float64")
+    )
+    reference = linear_model.LogisticRegression(
+        C=0.03, max_iter=10_000, tol=1e-10
+    ).fit(standard, labels)
+    np.testing.assert_allclose(
+        special.softmax(features @ solved.kernel + solved.bias, axis=1),
+        reference.predict_proba(standard),
+        atol=2e-4,
+    )
+
+
+class _Features:
+    """Features in memory, as the feature cache gives them."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def all(self) -> np.ndarray:
+        return self._rows
+
+
+def _solve_head(start, chosen: float) -> head_problem.Solution:
+    """Adds the start to a head of which cross-validation chose a strength."""
+    features, labels = _data(3, 20, 90)
+    problem = types.SimpleNamespace(
+        features=_Features(features),
+        targets=types.SimpleNamespace(values=np.eye(3)[labels]),
+        config=types.SimpleNamespace(
+            training=types.SimpleNamespace(class_weight="none")
+        ),
+        start_strength=start,
+    )
+    found = head_problem.Solution(weights=(np.zeros(1),), how="solved")
+    return linear_probe._add_start(problem, found, chosen)
+
+
+@pytest.mark.parametrize(
+    ("start", "chosen", "expected"),
+    [
+        # A penalty of 0.15 a picture: C = 1 / (0.15 · 90).
+        ("auto", 1.0, 1 / 13.5),
+        ("auto", 0.1, 1 / 13.5),
+        ("auto", 0.01, None),
+        (0.1, 1.0, 0.1),
+        (0.1, 0.001, 0.1),
+        (0.1, 0.1, None),
+        ("probe", 1.0, None),
+        (None, 1.0, None),
+    ],
+)
+def test_fine_tuning_starts_from_a_stronger_penalty(start, chosen, expected):
+    found = _solve_head(start, chosen)
+    assert found.weights[0].shape == (1,)  # The probe stays as it is.
+    if expected is None:
+        assert found.start is None
+        return
+    features, labels = _data(3, 20, 90)
+    solved = linear_probe.solve_at_strength(features, labels, strength=expected)
+    np.testing.assert_allclose(found.start[0], solved.kernel, rtol=1e-5)
+    np.testing.assert_allclose(found.start[1], solved.bias, rtol=1e-5)
+    assert f"starts from that with C={expected:g} (--head_start_strength)" in (
+        found.how
+    )

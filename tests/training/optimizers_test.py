@@ -6,7 +6,8 @@ import keras
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import training_options
+from tf_finetune.config import options as options_module
+from tf_finetune.config import train_config, training_options
 from tf_finetune.training import optimizers
 
 
@@ -84,3 +85,23 @@ def test_the_users_learning_rate_and_weight_decay_win():
     plan = optimizers.make_schedule(options, steps_per_epoch=5)
     assert plan.peak == 0.3
     assert optimizers.build_optimizer(options, plan).weight_decay == 0.07
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        ({"trainable": "all"}, 1.0),
+        ({"trainable": "all", "clip_norm": None}, None),
+        ({"trainable": "all", "clip_norm": 5}, 5.0),
+        ({"trainable": "all", "clip_variable_norm": 2}, None),
+        ({"trainable": "stage3", "clip_norm": 5}, 5.0),
+    ],
+)
+def test_gradients_are_clipped_to_norm_1_where_all_layers_move(given, expected):
+    config = options_module.from_keywords(train_config.TrainConfig, given)
+    chosen = optimizers.resolve_clipping(config)
+    assert chosen.clip_norm == expected
+    plan = optimizers.make_schedule(chosen, steps_per_epoch=1)
+    built = optimizers.build_optimizer(chosen, plan)
+    assert built.global_clipnorm == expected

@@ -18,7 +18,7 @@ import numpy as np
 from tf_finetune import errors, files, terminal_escapes
 from tf_finetune.config import model_options, options
 from tf_finetune.untrusted import archives, keras_files
-from tf_finetune.weights import weights_file
+from tf_finetune.weights import weights_file, weights_source
 from tf_finetune.workdir import json_schema
 
 FORMAT = 1
@@ -111,6 +111,14 @@ def hash_weights(weights: Sequence[Any]) -> str:
         digest.update(repr(array.shape).encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def check_weights(chosen: model_options.ModelOptions) -> None:
+    """Raises an error for an adapter of `--weights` that cannot be used."""
+    path = weights_source.parse_source(chosen.weights).path
+    saved = read(path)
+    check_network(saved, chosen)
+    find_base(saved, path)
 
 
 def check_network(

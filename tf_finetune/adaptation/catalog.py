@@ -1,9 +1,15 @@
 """Registry of adaptation methods by name (`method.Method`), and their sums."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tf_finetune import errors, registry
 from tf_finetune.config import model_options
+from tf_finetune.weights import weights_source
+
+if TYPE_CHECKING:
+    from tf_finetune.model import assembly
+    from tf_finetune.tasks import task as task_contract
 
 METHODS = registry.Registry(
     "adaptation method",
@@ -78,18 +84,52 @@ def find_rate_factor(adaptation: str) -> float:
     return min((_RATE_FACTORS[each] for each in found), default=1.0)
 
 
+def build_network(
+    options: model_options.ModelOptions,
+    task: "task_contract.Task",
+    names: Sequence[str],
+    seed: int,
+) -> "assembly.Assembly":
+    """Builds a network with the weights of `--weights`, a file or an adapter.
+
+    Args:
+        options: Backbone, weights, surgery and head.
+        task: The task.
+        names: Names of the model's outputs.
+        seed: Seed of the random weights.
+
+    Returns:
+        A new assembly; see `assembly.build_model`, also for the errors.
+    """
+    if weights_source.is_adapter(options.backbone, options.weights):
+        from tf_finetune.adaptation import composition
+
+        return composition.build_model(options, task, names, seed)
+    from tf_finetune.model import assembly
+
+    return assembly.build_model(
+        options, task, names, seed, weights=options.weights
+    )
+
+
 def check_options(options: model_options.ModelOptions) -> None:
     """Checks `--adaptation` and the layers for it, without importing Keras.
 
     Raises:
-        UsageError: A name is unknown, adapters cannot be joined, or no layer of
-            the backbone is left to adapt.
+        UsageError: A name is unknown, adapters cannot be joined, no layer of
+            the backbone is left to adapt, or an adapter of `--weights` cannot
+            be used.
+        RunError: That file is damaged.
     """
     named = options.adaptation.split("+")
     if len(named) > 1 and ":" not in options.adaptation:
         _check_sum(options.adaptation, named)
     else:
         METHODS.check(options.adaptation)
+    if weights_source.is_adapter(options.backbone, options.weights):
+        from tf_finetune.adaptation import adapter_file  # Reads HDF5 files.
+
+        adapter_file.check_weights(options)
     if list_adapters(options.adaptation) and {*options.trainable} == {"head"}:
         raise errors.UsageError(
             f"--adaptation={options.adaptation} adapts layers of the backbone, "

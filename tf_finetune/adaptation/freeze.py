@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import keras
 
 from tf_finetune import errors
-from tf_finetune.adaptation import method
+from tf_finetune.adaptation import layer_decay, method
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
 from tf_finetune.data import data_statistics
@@ -22,7 +22,8 @@ def adapt(
     Args:
         built: The pretrained backbone under its head.
         options: `trainable` has "head", "top", "all", stage names or patterns
-            of layer names; `freeze_batch_norm` keeps batch norms from training.
+            of layer names; `freeze_batch_norm` keeps batch norms from training;
+            `effective_layer_decay` lowers the rate of early layers.
 
     Returns:
         The layers that train, and functions to build and merge the model.
@@ -38,6 +39,7 @@ def adapt(
     names = [layer.name for layer in trained]
     return method.Adapted(
         trained={layer.name: _list_trained(layer) for layer in trained},
+        learning_rate_factors=_decay_rates(built, names, options),
         batch_norms=[name for name in names if name in norms],
         description=(
             f"batch norm: {data_statistics.format_count(len(frozen), 'layer')} "
@@ -78,6 +80,19 @@ def _build_trainer(
 ) -> keras.Model:
     method.set_trainable(built, names)
     return network
+
+
+def _decay_rates(
+    built: assembly.Assembly,
+    names: Collection[str],
+    options: model_options.ModelOptions,
+) -> dict[str, float]:
+    """Returns the rate factors of the layers that train; empty: all are 1."""
+    decay = options.effective_layer_decay
+    if decay == 1:
+        return {}
+    factors = layer_decay.compute_factors(built.backbone.model, decay)
+    return {name: factors[name] for name in names}
 
 
 def _list_trained(layer: keras.Layer) -> Sequence[keras.Variable]:

@@ -26,6 +26,9 @@ class Adapted:
             they change and in the order of the graph: the layer's own, or
             variables that the method adds. The freeze boundary lies below the
             first of these layers; empty where the backbone is frozen.
+        learning_rate_factors: Factor of the learning rate of all variables of a
+            layer of `trained`, by its name; layers that are missing have 1, as
+            the head has.
         batch_norms: Names of those layers that update batch statistics.
         description: Line of the plan about this method.
         build_trainer: Builds the model that `fit` trains from a network of the
@@ -41,6 +44,9 @@ class Adapted:
     """
 
     trained: Mapping[str, Sequence[keras.Variable]]
+    learning_rate_factors: Mapping[str, float] = dataclasses.field(
+        default_factory=dict
+    )
     batch_norms: Sequence[str] = ()
     description: str
     build_trainer: Callable[[keras.Model], keras.Model]
@@ -98,8 +104,9 @@ class PlanRow:
         parameters: Number of its weights, batch-norm statistics included.
         trainable: Number of weights that train, those that the method adds
             included.
-        learning_rate_factor: Multiplies the run's learning rate; 0 where
-            nothing is trained.
+        learning_rate_factor: Multiplies the run's learning rate, the largest
+            of its layers that train; 0 where nothing is trained.
+        lowest_rate_factor: The smallest one.
     """
 
     group: str
@@ -107,6 +114,7 @@ class PlanRow:
     parameters: int
     trainable: int
     learning_rate_factor: float
+    lowest_rate_factor: float
 
 
 def make_plan_rows(assembly: Assembly, adapted: Adapted) -> list[PlanRow]:
@@ -126,30 +134,31 @@ def make_plan_rows(assembly: Assembly, adapted: Adapted) -> list[PlanRow]:
             stage.name,
             [backbone.model.get_layer(name) for name in stage.layer_names],
             adapted.trained,
+            adapted.learning_rate_factors,
         )
         for stage in backbone.stages
     ]
     head = [assembly.head.get_layer(name) for name in assembly.head_layers]
     trained = {layer.name: layer.trainable_variables for layer in head}
-    return [*table, _make_row("head", head, trained)]
+    return [*table, _make_row("head", head, trained, {})]
 
 
 def format_plan_table(table: list[PlanRow]) -> str:
     """Formats the plan's rows as plain text, at most 80 columns wide."""
     heading = (
-        f"{'group':<8} {'layers':<35} {'parameters':>12} "
-        f"{'trainable':>11} {'rate':>5}"
+        f"{'group':<8} {'layers':<33} {'parameters':>12} "
+        f"{'trainable':>11} {'rate':>12}"
     )
     lines = [heading, "-" * len(heading)]
     for row in table:
         lines.append(
-            f"{row.group:<8} {_shorten(row.layers, 35):<35} "
+            f"{row.group:<8} {_shorten(row.layers, 33):<33} "
             f"{row.parameters:>12,} {row.trainable:>11,} "
-            f"{f'×{row.learning_rate_factor:g}':>5}"
+            f"{_format_factors(row):>12}"
         )
     lines.append("-" * len(heading))
     lines.append(
-        f"{'all':<8} {'':<35} {sum(r.parameters for r in table):>12,} "
+        f"{'all':<8} {'':<33} {sum(r.parameters for r in table):>12,} "
         f"{sum(r.trainable for r in table):>11,}"
     )
     return "\n".join(lines)
@@ -159,6 +168,7 @@ def _make_row(
     group: str,
     layers: list[keras.Layer],
     trained: Mapping[str, Sequence[keras.Variable]],
+    factors: Mapping[str, float],
 ) -> PlanRow:
     weighted = [layer for layer in layers if layer.weights]
     # First and last layer; a dash for a stage without weights.
@@ -168,13 +178,28 @@ def _make_row(
         for layer in layers
         for variable in trained.get(layer.name, ())
     )
+    rates = [
+        factors.get(layer.name, 1.0)
+        for layer in layers
+        if trained.get(layer.name)
+    ]
     return PlanRow(
         group=group,
         layers=" … ".join(dict.fromkeys(ends)),
         parameters=sum(layer.count_params() for layer in weighted),
         trainable=trainable,
-        learning_rate_factor=1.0 if trainable else 0.0,
+        learning_rate_factor=max(rates, default=0.0),
+        lowest_rate_factor=min(rates, default=0.0),
     )
+
+
+def _format_factors(row: PlanRow) -> str:
+    """Formats the factors of a row, "×1" or "×0.058–0.12"."""
+    low, high = (
+        f"{row.lowest_rate_factor:.2g}",
+        f"{row.learning_rate_factor:.2g}",
+    )
+    return f"×{high}" if low == high else f"×{low}–{high}"
 
 
 def _shorten(words: str, width: int) -> str:

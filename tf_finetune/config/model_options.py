@@ -4,47 +4,13 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import conditions, option_types, options
+from tf_finetune.config import (
+    conditions,
+    option_types,
+    options,
+    surgery_options,
+)
 from tf_finetune.synonyms import value_synonyms as synonyms
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SurgeryOptions:
-    """Changes of the network itself; see docs/surgery.md.
-
-    The help text of each field documents it. An impossible value raises
-    `UsageError`.
-    """
-
-    cut_at: str | None = options.option(
-        None,
-        "Drop the layers above this one: a stage (stage4), a layer's name, or "
-        "a pattern that one layer alone matches.",
-    )
-    head_layers: tuple[str, ...] = options.option(
-        (),
-        "Layers between the pooled features and the last one, e.g. "
-        "512,relu,dropout:0.3: numbers are dense layers; batch_norm, "
-        "layer_norm, or an activation by name.",
-        used_by={"head": ("linear", "mlp")},
-    )
-    norm: Literal["keep", "instance", "group"] = options.option(
-        "keep",
-        "Normalization in place of the backbone's batch norms, which keeps "
-        "their scale and shift.",
-    )
-    input_channels: int = options.option(
-        3, "3: color; 1: the network gets the luminance of every picture only."
-    )
-
-    def __post_init__(self) -> None:
-        if self.input_channels not in (1, 3):
-            raise errors.UsageError(
-                "--input_channels must be 1 (gray) or 3 (RGB), got "
-                f"{self.input_channels}: picture files are decoded to RGB. For "
-                "arrays of more channels see docs/surgery.md."
-            )
-
 
 Background = Literal["white", "black", "gray"]
 
@@ -105,6 +71,9 @@ Resize = Literal["squash", "crop", "pad"]
 
 AdapterPrecision = Literal["float32", "float16"]
 
+DEFAULT_LAYER_DECAY = 0.9
+"""The layer decay of `--layer_decay=auto` where all layers move."""
+
 DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
 """Heads that output one vector of logits a pixel."""
 
@@ -132,15 +101,38 @@ class ModelOptions:
     weights: str = options.option(
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
-        ".keras file, a PyTorch .pth or .safetensors, an adapter.h5, or the "
-        "workdir of an earlier run; FILE::NAME for one of several networks in "
-        "a file.",
+        ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
+        "config.json, an adapter.h5, or the workdir of an earlier run; "
+        "FILE::NAME for one of several networks in a file.",
+    )
+    preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
+        options.option(
+            "auto",
+            "How pictures are scaled for the weights of a PyTorch file, which "
+            "does not tell it: torch (ImageNet's mean and deviation), tf "
+            "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
+            "128); auto: as a config.json beside it says, else as the "
+            "backbone's published files.",
+        )
     )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
+    )
+    classes: Literal["new", "keep"] = options.option(
+        "new",
+        "keep: classes of the same name keep their weights in the head of the "
+        "earlier run that --weights names, and only the others are solved; "
+        "new: the whole head is solved.",
+        used_by={"task": ("classification",)},
+    )
+    class_map: tuple[str, ...] = options.option(
+        (),
+        "Classes of the earlier run under other names: NEW:OLD renames, "
+        "NEW:OLD+OLD merges.",
+        used_by={"classes": ("keep",)},
     )
     class_names: str | None = options.option(
         None,
@@ -217,7 +209,16 @@ class ModelOptions:
         "Layers that fine-tuning trains or adapts: head, top (the last stage), "
         "all, or layer patterns such as conv5* (comma-separated; the head "
         "always trains).",
-        used_by=conditions.FINE_TUNING,
+        used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
+    )
+    layer_decay: float | Literal["auto"] = options.option(
+        "auto",
+        "Learning rate of the backbone's layers by depth: it falls towards the "
+        "input by this factor per layer of a network of 27 layers, so that the "
+        "first layer of any network has this to the power 27 (0.9: 0.058). "
+        "1: one rate; auto: 0.9 with --trainable=all, except with "
+        "--weights=none, else 1.",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     freeze_batch_norm: bool = options.option(
         True,
@@ -225,7 +226,9 @@ class ModelOptions:
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     pixels: PixelOptions = options.group(PixelOptions, "pixels")
-    surgery: SurgeryOptions = options.group(SurgeryOptions, "surgery")
+    surgery: surgery_options.SurgeryOptions = options.group(
+        surgery_options.SurgeryOptions, "surgery"
+    )
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "image_size", at_least=8)
@@ -241,6 +244,7 @@ class ModelOptions:
         option_types.require_value(
             self, "adapter_layers", "auto, 1x1, depthwise or layer patterns."
         )
+        option_types.require_range(self, "layer_decay", above=0, at_most=1)
         _check_target_range(self.target_range)
         option_types.require_value(
             self, "trainable", "head, top, all or layer patterns."
@@ -252,6 +256,21 @@ class ModelOptions:
         """Whether fine-tuning trains the head only."""
         is_frozen = self.adaptation == "freeze"
         return is_frozen and set(self.trainable) == {"head"}
+
+    @property
+    def moves_all_layers(self) -> bool:
+        """Whether fine-tuning moves every layer of the backbone."""
+        return self.adaptation == "freeze" and "all" in self.trainable
+
+    @property
+    def effective_layer_decay(self) -> float:
+        """The layer decay in effect, in which "auto" is resolved."""
+        if self.layer_decay != "auto":
+            return self.layer_decay
+        # Random weights have no early layers that are worth keeping.
+        is_pretrained = self.weights != "none"
+        decays = self.moves_all_layers and is_pretrained
+        return DEFAULT_LAYER_DECAY if decays else 1.0
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:

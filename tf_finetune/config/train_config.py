@@ -85,6 +85,11 @@ class OutputOptions:
         "Also write TensorBoard events (needs the extra [tensorboard]).",
         used_by=conditions.FINE_TUNING,
     )
+    withhold_test: bool = options.option(
+        False,
+        "Leave the test pictures out of the evaluation, as a choice among runs "
+        "must; `evaluate --workdir=…` evaluates them later.",
+    )
     plan: bool = options.option(
         False, "Print the plan of the run and its cost, then stop."
     )

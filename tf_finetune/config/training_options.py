@@ -24,7 +24,14 @@ class TrainingOptions:
     epochs: int = options.option(
         10,
         "Most passes of the fine-tuning stage; 0: the probe alone.",
-        used_by=conditions.FINE_TUNING,
+        used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
+    )
+    stages: tuple[str, ...] = options.option(
+        (),
+        "Fine-tune in several stages, in place of --trainable and --epochs: "
+        "head,top:3,all:7@1e-4 solves the head, trains the layers of top for 3 "
+        "epochs, then all for 7 at that peak learning rate; + joins layers.",
+        used_by={"adaptation": ("freeze",)},
     )
     batch_size: int | Literal["auto"] = options.option(
         32,
@@ -44,6 +51,19 @@ class TrainingOptions:
         "Fine-tuning starts from the solved head (Kumar et al. 2022) or, as "
         "the classic recipes do, from a random one.",
         used_by=conditions.FINE_TUNING,
+    )
+    head_start_strength: float | Literal["auto", "probe"] = options.option(
+        "auto",
+        "Strength C (inverse L2 penalty) of the solved head that fine-tuning "
+        "starts from; probe: that of the probe, chosen by cross-validation; "
+        "auto: the same, but at most 6.7 / number of training pictures. The "
+        "probe keeps its own.",
+        used_by={
+            "task": ("classification",),
+            "head": ("linear",),
+            "head_init": ("probe",),
+            **conditions.FINE_TUNING,
+        },
     )
     optimizer: str = options.option(
         "adamw",
@@ -70,6 +90,12 @@ class TrainingOptions:
         None,
         "Decoupled weight decay; none: the optimizer's default.",
         used_by=conditions.FINE_TUNING,
+    )
+    l2_sp: float = options.option(
+        0.0,
+        "Decay of the backbone's moving weights towards their pretrained "
+        "values (L2-SP, Li et al. 2018), in place of --weight_decay; 0: none.",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     loss: str = options.option(
         "auto",
@@ -137,9 +163,10 @@ class TrainingOptions:
         "Micro-batches that a replica's batch is computed in, to save memory.",
         used_by=conditions.FINE_TUNING,
     )
-    clip_norm: float | None = options.option(
-        None,
-        "Clip the gradient of all weights together to this norm.",
+    clip_norm: float | Literal["auto"] | None = options.option(
+        "auto",
+        "Clip the gradient of all weights together to this norm; auto: 1 with "
+        "--trainable=all, else none.",
         used_by=conditions.FINE_TUNING,
     )
     clip_variable_norm: float | None = options.option(
@@ -179,9 +206,11 @@ class TrainingOptions:
         option_types.require_range(self, "epochs", at_least=0)
         option_types.require_range(self, "batch_size", at_least=1)
         option_types.require_range(self, "head_epochs", at_least=1)
+        option_types.require_range(self, "head_start_strength", above=0)
         option_types.require_range(self, "learning_rate", above=0)
         option_types.require_range(self, "warmup_fraction", at_least=0, below=1)
         option_types.require_range(self, "weight_decay", at_least=0)
+        option_types.require_range(self, "l2_sp", at_least=0)
         option_types.require_range(self, "label_smoothing", at_least=0, below=1)
         option_types.require_range(self, "augmentation_views", at_least=1)
         option_types.require_range(self, "patience", at_least=1)
@@ -191,6 +220,16 @@ class TrainingOptions:
         option_types.require_range(self, "clip_norm", above=0)
         option_types.require_range(self, "clip_variable_norm", above=0)
         option_types.require_range(self, "ema_momentum", above=0, below=1)
+
+    @property
+    def first_epochs(self) -> int:
+        """Most epochs of fine-tuning, or of its first stage with `stages`."""
+        if not self.stages:
+            return self.epochs
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.config import fit_stage_options
+
+        return fit_stage_options.parse_stages(self.stages)[0].epochs
 
     @property
     def num_views(self) -> int:

@@ -26,6 +26,9 @@ MODEL_CONFIG = "model.config"
 BATCHING_PARAMETERS = "batching_parameters.txt"
 """Beside the versions: the batch sizes and queue limits of a server."""
 
+TORCH_CONFIG = "config.json"
+"""Beside a safetensors file: the network, its classes, its preprocessing."""
+
 PARITY = "parity.json"
 """Beside exports: the figures of each one's parity check."""
 

@@ -107,6 +107,8 @@ class ExportJob:
         calibration: Training pictures on which a quantized export measures the
             ranges of activations.
         pixels: How picture files are decoded.
+        options: Options that the network was built from, for formats that must
+            know its backbone; None: they are not known.
         shared: Results that the formats of one command share, such as the
             frozen graph; empty at first, filled by exporters.
     """
@@ -130,6 +132,7 @@ class ExportJob:
     tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
     pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    options: model_options.ModelOptions | None = None
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

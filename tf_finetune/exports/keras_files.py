@@ -15,6 +15,7 @@ from tf_finetune.exports import (
 )
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
+from tf_finetune.weights import backbone_attribute
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
@@ -63,6 +64,10 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
         model.save_weights(file.temporary)
+        if job.options is not None:
+            backbone_attribute.write_backbone(
+                file.temporary, job.options.backbone
+            )
         figures = file_checks.check_exact(
             "keras_file.py",
             file,

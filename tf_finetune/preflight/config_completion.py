@@ -39,11 +39,19 @@ def choose_graph(
 ) -> train_config.TrainConfig:
     """Returns `config` with the backbone in the graph of its weights.
 
-    PyTorch's weights need torchvision's graph, "resnet50+torch"; recorded so,
-    the run can be repeated and its weights read again.
+    PyTorch's weights need torchvision's graph, "resnet50+torch", and the
+    scaling of pictures that a file beside them tells; recorded so, the run can
+    be repeated and its weights read again.
+
+    Raises:
+        UsageError: `--preprocessing` is not that of the weights.
     """
-    backbone = weights.choose_graph(config.model.backbone, config.model.weights)
-    return options.replace(config, backbone=backbone)
+    model = config.model
+    backbone = weights.choose_graph(model.backbone, model.weights)
+    kind = weights.choose_preprocessing(
+        backbone, model.weights, model.preprocessing
+    )
+    return options.replace(config, backbone=backbone, preprocessing=kind)
 
 
 def drop_unused_options(

@@ -22,6 +22,7 @@ _READ = {
     "max_pixels",
     "overwrite",
     "pixel_range",
+    "preprocessing",
     "resize",
     "seed",
     "weights",

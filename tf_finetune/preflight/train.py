@@ -46,7 +46,6 @@ def check_config(config: train_config.TrainConfig) -> None:
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
     weights_source.check_weights(spec, config.model.weights)
-    _check_adapter(config)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
@@ -59,8 +58,18 @@ def check_config(config: train_config.TrainConfig) -> None:
     unused_options.check_options(
         config, unused_options.find_training_choices(config, task, head)
     )
+    if config.model.classes == "keep":
+        from tf_finetune.preflight import kept_classes
+
+        kept_classes.check_config(config, head)
     optimizers.check_name(config.training.optimizer)
     _check_training(config.training)
+    if config.training.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.preflight import stage_options
+
+        stage_options.check_stages(config)
+    _check_backbone_updates(config)
     _check_unlabeled(config, task)
     _check_workers(config)
     if config.model.image_size is not None:
@@ -89,6 +98,10 @@ def check_pictures(
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
+    if config.model.classes == "keep":
+        from tf_finetune.preflight import kept_classes
+
+        kept_classes.check_names(config, inspected.class_names)
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
@@ -117,22 +130,33 @@ def _check_training(training: training_options.TrainingOptions) -> None:
             "model.fit for it, and its workers do not train in step, so that "
             "no result could be repeated. Use multi_worker."
         )
-    if training.clip_norm and training.clip_variable_norm:
+    if isinstance(training.clip_norm, float) and training.clip_variable_norm:
         raise errors.UsageError(
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
         )
 
 
-def _check_adapter(config: train_config.TrainConfig) -> None:
-    """Raises an error for an adapter of `--weights` that cannot be used."""
-    if weights_source.is_adapter(config.model.backbone, config.model.weights):
-        from tf_finetune.adaptation import adapter_file
-
-        path = weights_source.parse_source(config.model.weights).path
-        saved = adapter_file.read(path)
-        adapter_file.check_network(saved, config.model)
-        adapter_file.find_base(saved, path)
+def _check_backbone_updates(config: train_config.TrainConfig) -> None:
+    """Raises `UsageError` for options of a backbone that stays frozen."""
+    idle = []
+    if config.model.layer_decay != "auto":
+        idle.append(f"--layer_decay={config.model.layer_decay:g}")
+    if config.training.l2_sp:
+        idle.append(f"--l2_sp={config.training.l2_sp:g}")
+    if idle and config.model.trains_head_only:
+        raise errors.UsageError(
+            f"{' and '.join(idle)} is for layers of the backbone that move, "
+            "and --trainable=head moves none. Leave it out, or give "
+            "--trainable=top or --trainable=all."
+        )
+    layers = config.model.surgery.head_layers
+    if layers and config.training.head_start_strength != "auto":
+        raise errors.UsageError(
+            "--head_start_strength is for a linear head, which is solved; "
+            f"with --head_layers={','.join(layers)} the head is trained by "
+            "gradient steps. Leave one of them out."
+        )
 
 
 def _check_unlabeled(

@@ -50,8 +50,8 @@ class Choice:
         """
         if name in self.reads:
             return True
-        if readers == conditions.GIVEN:
-            return bool(self.values)
+        if readers in (conditions.GIVEN, conditions.NOT_GIVEN):
+            return bool(self.values) == (readers == conditions.GIVEN)
         own = self.known is not None and not {*self.values} <= {*self.known}
         return own or not {*self.values}.isdisjoint(readers)
 
@@ -140,10 +140,8 @@ def _read_choice(config: Any, flag: str) -> Choice:
 
 def _format_refusals(found: Sequence[Refusal]) -> str:
     """Returns the message about options that nothing reads."""
-    sentences = [
-        _format_refusal(each) for each in found if each.flag != conditions.STAGE
-    ]
     staged = [each for each in found if each.flag == conditions.STAGE]
+    sentences = [_format_refusal(e) for e in found if e not in staged]
     if staged:
         listed = ", ".join(each.given for each in staged)
         are, them = ("are", "them") if len(staged) > 1 else ("is", "it")
@@ -161,6 +159,11 @@ def _format_refusal(found: Refusal) -> str:
         return (
             f"{found.given} is for --{found.flag}, which is not given. Give "
             f"--{found.flag}, or leave {found.given.partition('=')[0]} out."
+        )
+    if found.readers == conditions.NOT_GIVEN:
+        return (
+            f"{found.choice.shown} takes the place of {found.given}. Leave "
+            f"{found.given.partition('=')[0]} or --{found.flag} out."
         )
     possible = found.choice.possible
     listed = " and ".join(
@@ -253,21 +256,19 @@ def _choose_part(flag: str, given: str | None, chosen: str) -> Choice:
 
 def _list_known(flag: str) -> Sequence[str]:
     """Lists the parts of a flag whose options are known."""
-    field = options.find_field(train_config.TrainConfig, flag)
-    return field.metadata["known_parts"]
+    found = options.find_field(train_config.TrainConfig, flag)
+    return found.metadata["known_parts"]
 
 
 def _choose_stage(config: train_config.TrainConfig) -> Choice:
     """Returns whether a run fine-tunes, as the choice of a stage."""
     values = ["fine-tuning"] if objectives.has_gradient_steps(config) else []
     # Two ways leave the stage out; the flags that do are not refused for it.
-    causes = {}
-    if not config.training.epochs:
-        causes["epochs"] = "--epochs=0"
+    causes = {} if config.training.epochs else {"epochs": "--epochs=0"}
     if config.model.trains_head_only:
         causes["trainable"] = "--trainable=head, of which the head is solved,"
-    shown = next(iter(causes.values()), "")
-    return Choice(values=values, shown=shown, reads=causes)
+    why = next(iter(causes.values()), "")
+    return Choice(values=values, shown=why, reads=causes)
 
 
 def reads_option(task: task_contract.Task, name: str) -> bool:

@@ -46,7 +46,9 @@ def write_adapter(
     )
     try:
         adapter_file.write(
-            context.place.adapter, saved, context.config.model.adapter_precision
+            context.place.path / "adapter.h5",
+            saved,
+            context.config.model.adapter_precision,
         )
     except errors.RunError as error:
         # The run is complete without it.

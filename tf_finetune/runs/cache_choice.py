@@ -69,6 +69,32 @@ def choose_input(context: contexts.RunContext) -> CacheChoice:
     return choice
 
 
+def repeat_choice(
+    context: contexts.RunContext, earlier: Literal["on", "off"]
+) -> CacheChoice:
+    """Repeats the choice of an earlier fit stage, as far as it is possible.
+
+    The chief records it in the workdir of the stage; the other workers read it.
+
+    Args:
+        context: The run in a later stage.
+        earlier: Whether the earlier stage read the cache ("on") or pictures.
+
+    Returns:
+        The choice; `reads_cache` is False where the features do not fit.
+    """
+    shared = context.shared
+    if not context.is_chief:
+        decided = boundary_activations.load_chief_choice(shared, "cache")
+        return CacheChoice(reads_cache=decided == "on")
+    decided = boundary_activations.load_choices(shared).get("cache", earlier)
+    if decided == "on" and (obstacle := _find_obstacle(context)):
+        logging.info("cache: off; %s", obstacle)
+        decided = "off"
+    boundary_activations.record_choice(shared, "cache", decided)
+    return CacheChoice(reads_cache=decided == "on")
+
+
 def _choose_for_chief(
     context: contexts.RunContext, wanted: Literal["auto", "on", "off"]
 ) -> CacheChoice:

@@ -1,7 +1,8 @@
 """Fits the head of a run on cached features: its first stage."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,10 +19,26 @@ from tf_finetune.training import head_fit
 from tf_finetune.training.distributed import replicas
 from tf_finetune.workdir import array_files
 
+_START = "start_"  # Begins the names of arrays that fine-tuning starts from.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FittedHead:
+    """Fitted head of a run.
+
+    Attributes:
+        evaluations: By split name, the evaluation of the head as it was fitted.
+        start: Weights of the head, in Keras' order, from which fine-tuning
+            starts; they may be more strongly regularized than those evaluated.
+    """
+
+    evaluations: split_evaluation.Evaluations
+    start: Sequence[np.ndarray]
+
 
 def fit_head(
     context: contexts.RunContext, rows: Mapping[str, stores.Rows]
-) -> split_evaluation.Evaluations:
+) -> FittedHead:
     """Fits the head of a run in place and evaluates it on every split.
 
     Args:
@@ -30,16 +47,20 @@ def fit_head(
             of the split.
 
     Returns:
-        Evaluations by split name.
+        The evaluations, and the weights from which fine-tuning starts.
     """
     built = context.assembly
-    head_fit.set_solution(built.head, solve_head(context, rows["train"]))
+    solution = solve_head(context, rows["train"])
+    head_fit.set_solution(built.head, solution)
     # The head alone: its inputs are in the cache.
     network = inference.compile_step(built.head)
-    return split_evaluation.evaluate_logits(
+    evaluations = split_evaluation.evaluate_logits(
         context,
         rows,
         lambda split: _stream_logits(network, rows[split], built.features),
+    )
+    return FittedHead(
+        evaluations=evaluations, start=solution.start or solution.weights
     )
 
 
@@ -67,13 +88,29 @@ def solve_head(
     path = context.shared.checkpoints / "head.npz"
     if not context.is_chief:
         saved = array_files.read_arrays(path, within=context.shared.path)
-        weights = tuple(saved[name] for name in sorted(saved))
-        return problems.Solution(weights=weights, how="as the chief solved it")
+        # Sorted file names keep the order of the weights.
+        start = tuple(
+            saved[name] for name in sorted(saved) if name.startswith(_START)
+        )
+        weights = tuple(
+            saved[name] for name in sorted(saved) if name.isdecimal()
+        )
+        return problems.Solution(
+            weights=weights, how="as the chief solved it", start=start or None
+        )
     model = copy_to_one_device(context.assembly.head, context.strategy)
-    found = head_fit.solve_or_train(_make_problem(context, model, features))
-    # Sorted file names keep the order of the weights.
+    problem = _make_problem(context, model, features)
+    if context.config.model.classes == "keep":
+        # Loaded only where classes of an earlier run are kept.
+        from tf_finetune.runs import kept_classes
+
+        found = kept_classes.solve_head(context, problem)
+    else:
+        found = head_fit.solve_or_train(problem)
     if replicas.find_worker(context.strategy)[1] > 1:
         arrays = {f"{i:02d}": w for i, w in enumerate(found.weights)}
+        for i, start in enumerate(found.start or ()):
+            arrays[f"{_START}{i:02d}"] = start
         with files.replacing(path) as temporary:
             np.savez(temporary, **arrays)
     return found
@@ -99,8 +136,15 @@ def copy_to_one_device(
     return clone
 
 
-def _choose_solver(context: contexts.RunContext) -> str:
-    """Returns the task's solver for a linear head; "steps" for other heads."""
+def choose_solver(context: contexts.RunContext) -> str:
+    """Returns the solver of the head's problem: `Problem.solver`.
+
+    Args:
+        context: The run.
+
+    Returns:
+        The task's solver for a linear head; "steps" for other heads.
+    """
     options = context.config.model
     is_linear = context.task.head(options.head) == "linear"
     if is_linear and not options.surgery.head_layers:
@@ -118,7 +162,7 @@ def _make_problem(
     )
     return problems.Problem(
         model=model,
-        solver=_choose_solver(context),
+        solver=choose_solver(context),
         features=features,
         layout=context.assembly.features,
         targets=context.targets("train"),
@@ -130,4 +174,14 @@ def _make_problem(
             for picture in context.data.split("train")
         ],
         config=context.config,
+        start_strength=_choose_start(context),
     )
+
+
+def _choose_start(
+    context: contexts.RunContext,
+) -> float | Literal["auto", "probe"] | None:
+    """Returns `--head_start_strength`; None: nothing starts from the head."""
+    options = context.config.training
+    starts = context.fine_tunes and options.head_init == "probe"
+    return options.head_start_strength if starts else None

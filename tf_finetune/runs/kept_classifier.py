@@ -76,7 +76,7 @@ def keep_classifier(
         class_names=names,
         image_size=built.backbone.image_size,
     )
-    results.save_weights(built.model, place)
+    results.save_weights(built.model, place, config.model.backbone)
     with files.replacing(place.model) as temporary:
         keras_archive.save_archive(built.model, temporary, names)
     _record_predictions(found, paths)

@@ -1,6 +1,7 @@
 """Cached outputs of the frozen part of a run's network."""
 
 import contextlib
+import copy
 from collections.abc import Sequence
 
 import keras
@@ -57,6 +58,17 @@ class RunCache:
         # Boundary entries are opened again when they are asked for.
         self._crossing.clear()
         self.features = self._open_features()
+
+    def move_to(self, networks: inference.CompiledNetworks) -> "RunCache":
+        """Returns a cache of the same run for another freeze boundary.
+
+        Args:
+            networks: The model, split at that boundary; its present weights
+                decide which entry is opened.
+        """
+        other = copy.copy(self)
+        other._networks, other._crossing = networks, {}
+        return other
 
     def _open_features(self) -> stores.Store:
         return self._open_store(
@@ -131,6 +143,20 @@ class RunCache:
         # View 0 is the picture unaugmented.
         wanted = self.list_views(0, pictures)
         self._fill(into, network, wanted, pictures, "Features")
+
+    def fill_activations(self, pictures: Sequence[examples.Picture]) -> None:
+        """Computes the boundary activations that the cache lacks, as float32.
+
+        Args:
+            pictures: Pictures of any split, which are not augmented.
+        """
+
+        def network(images: tf.Tensor) -> list[tf.Tensor]:
+            return [self._networks.compute_activations(images)]
+
+        rows = self.open_activations("float32")
+        wanted = self.list_views(0, pictures)
+        self._fill([rows], network, wanted, pictures, "Activations")
 
     def fill_augmented(
         self, pictures: Sequence[examples.Picture], store: stores.Store

@@ -26,7 +26,6 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
-from tf_finetune.weights import weights_source
 from tf_finetune.workdir import lifecycle, workdir_files
 
 
@@ -37,6 +36,7 @@ class _Model:
     assembly: assembly.Assembly
     adapted: method.Adapted
     networks: inference.CompiledNetworks
+    stages: Sequence[contexts.PreparedStage]
 
 
 def prepare_run(
@@ -81,13 +81,12 @@ def prepare_run(
         model = _build_model(config, task, inspected)
     # The cache computes in batches of the size that fits.
     size = largest_batch or config.training.batch_size
-    sized = options.replace(config, batch_size=size)
+    sized, networks = options.replace(config, batch_size=size), model.networks
     # The chief decodes; the others read its verdicts from the cache.
     with strategies.run_chief_first(strategy):
-        cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
-        problems = decode_and_extract(
-            inspected.pictures, sized, model.networks, cache
-        )
+        cache = run_cache.RunCache(sized, model.assembly, networks, held)
+        found = inspected.pictures
+        problems = decode_and_extract(found, sized, networks, cache)
     data = _complete_data(config, inspected, problems)
     # Only now: some tasks need the pictures, for statistics of their labels.
     task = task.fit_to_data(data, config)
@@ -110,6 +109,7 @@ def prepare_run(
         cache=cache,
         strategy=strategy,
         settings=_choose_settings(strategy, config),
+        stages=model.stages,
     )
 
 
@@ -129,25 +129,28 @@ def _build_model(
     inspected: scan.InspectedPictures,
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
-    names = inspected.class_names
-    weights = config.model.weights
-    if weights_source.is_adapter(config.model.backbone, weights):
-        from tf_finetune.adaptation import composition
+    built = adaptation.build_network(
+        config.model, task, inspected.class_names, config.seed
+    )
+    stages: Sequence[contexts.PreparedStage] = ()
+    if config.training.stages:
+        from tf_finetune.runs import stage_preparation  # Only for stages.
 
-        built = composition.build_model(config.model, task, names, config.seed)
+        stages = stage_preparation.prepare_stages(config, built)
+        adapted, cut = stages[0].adapted, stages[0].boundary
     else:
-        built = assembly.build_model(
-            config.model, task, names, config.seed, weights=weights
-        )
-    adapt = adaptation.get_method(config.model.adaptation)
-    adapted = adapt(built, config.model)
-    cut = None
-    if contexts.fine_tunes(config, adapted):
-        moving = {*adapted.trained, *built.head_layers}
-        # Everything below the first of these layers is computed once.
-        cut = freeze_boundary.find_boundary(built.trainer, moving)
-    networks = inference.CompiledNetworks(built, cut)
-    return _Model(assembly=built, adapted=adapted, networks=networks)
+        adapt = adaptation.get_method(config.model.adaptation)
+        adapted, cut = adapt(built, config.model), None
+        if contexts.fine_tunes(config, adapted):
+            # Everything below the first of these layers is computed once.
+            moving = {*adapted.trained, *built.head_layers}
+            cut = freeze_boundary.find_boundary(built.trainer, moving)
+    return _Model(
+        assembly=built,
+        adapted=adapted,
+        networks=inference.CompiledNetworks(built, cut),
+        stages=stages,
+    )
 
 
 def _complete_data(
@@ -163,6 +166,8 @@ def _complete_data(
         resize=config.model.resize,
         pixels=config.model.pixels,
     )
+    if config.output.withhold_test:
+        data = examples.withhold_test(data)
     logging.info("%s", data_statistics.format_summary(data))
     return data
 
@@ -246,7 +251,7 @@ def will_read_activations(
     # Mixed pictures have no rows of their own to be cached.
     if augmentation.mixes_images(options.augmentation):
         return False
-    return wanted == "on" or options.epochs >= options.num_views
+    return wanted == "on" or options.first_epochs >= options.num_views
 
 
 class _FeatureExtraction:

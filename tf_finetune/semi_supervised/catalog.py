@@ -44,6 +44,8 @@ def has_gradient_steps(config: train_config.TrainConfig) -> bool:
         config: Options of the run.
     """
     options, objective = config.training, config.unlabeled.effective_objective
+    if options.stages:
+        return True
     moves = (
         not config.model.trains_head_only
         or options.head_init == "random"

@@ -8,7 +8,7 @@ is folded back, so that a head is a plain dense layer on the raw features.
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import threadpoolctl
@@ -53,6 +53,8 @@ class Problem:
             strengths.
         groups: A key for each picture; pictures of one key share a fold.
         config: `class_weight`, `batch_size` and `seed` are read.
+        start_strength: Value of `--head_start_strength` where fine-tuning
+            starts from the solution; None: it does not.
     """
 
     model: "keras.Model"
@@ -64,6 +66,7 @@ class Problem:
     judged_by: "keras.losses.Loss"
     groups: Sequence[str]
     config: "train_config.TrainConfig"
+    start_strength: float | Literal["auto", "probe"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,10 +77,13 @@ class Solution:
         weights: Arrays in the order of the head model's `weights`, for raw
             features.
         how: Description of the solution in one sentence.
+        start: Weights in the same order, from which fine-tuning starts; None:
+            the same weights.
     """
 
     weights: tuple[np.ndarray, ...]
     how: str
+    start: tuple[np.ndarray, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,21 +5,25 @@ the training data alone, and the standardization is folded into the weights, so
 that the result is a plain dense layer on the raw features.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import class_weights, progress
-from tf_finetune.solvers import head_problem
+from tf_finetune.data import progress
+from tf_finetune.solvers import head_problem, logistic_path
 
-# Inverse strengths C, from strong to weak: each solution starts the next one.
-_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
+# The head from which fine-tuning starts has at least this L2 penalty a picture,
+# 1/(C n). A nearly unregularized one fits the training pictures already, which
+# leaves fine-tuning hardly any gradient. A limit on C itself is too strong for
+# few pictures: fine-tuning ends before it has made up for it (docs/recipe.md).
+_MIN_START_PENALTY = 0.15
 # Used where there are too few pictures to cross-validate.
 _DEFAULT_STRENGTH = 1e-2
 _FOLDS = 5
-_ITERATIONS = 1000
 # Multiplications of one pass over the data up to which the exact solver takes
 # about a minute at most on two cores, cross-validation included.
 _MAX_MULTIPLICATIONS = 1e8
@@ -39,6 +43,12 @@ def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
     # Solved in memory with scikit-learn, hence the limit on size.
     features, targets = problem.features, problem.targets.values
     if not is_small(len(features), features.width, targets.shape[1]):
+        if isinstance(problem.start_strength, float):
+            logging.warning(
+                "--head_start_strength=%g has no effect: the problem is too "
+                "large to be solved; the head is trained by gradient steps",
+                problem.start_strength,
+            )
         return None
     solved = solve(
         features.all(),
@@ -47,9 +57,39 @@ def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
         class_weight=problem.config.training.class_weight,
         seed=problem.config.seed,
     )
-    return solved.to_solution(
+    found = solved.to_solution(
         "logistic regression at its optimum, strength "
         f"C={solved.strengths[0]:g}"
+    )
+    return _add_start(problem, found, float(solved.strengths[0]))
+
+
+def _add_start(
+    problem: head_problem.Problem,
+    found: head_problem.Solution,
+    strength: float,
+) -> head_problem.Solution:
+    """Adds the weights from which fine-tuning starts, if they are others."""
+    wanted = problem.start_strength
+    if wanted in (None, "probe"):
+        return found
+    if wanted == "auto":
+        # Σ loss + ‖w‖²/(2 C) is n times the mean loss + ‖w‖²/(2 C n).
+        most = 1 / (_MIN_START_PENALTY * len(problem.features))
+        wanted = min(strength, most)
+    if wanted == strength:
+        return found
+    start = solve_at_strength(
+        problem.features.all(),
+        problem.targets.values.argmax(axis=1),
+        strength=wanted,
+        class_weight=problem.config.training.class_weight,
+    )
+    return dataclasses.replace(
+        found,
+        how=f"{found.how}; fine-tuning starts from that with C={wanted:g} "
+        "(--head_start_strength)",
+        start=start.to_solution("").weights,
     )
 
 
@@ -103,8 +143,45 @@ def solve(
     """
     with head_problem.limit_threads(features):
         standard = head_problem.standardize(features, scaled=standardized)
-        folds = _make_folds(labels, groups, seed)
+        folds = make_folds(labels, groups, seed)
         return _solve(standard, labels, folds, class_weight)
+
+
+def solve_at_strength(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    strength: float,
+    class_weight: training_options.ClassWeight = "none",
+) -> head_problem.LinearHead:
+    """Fits multinomial logistic regression with a strength that is given.
+
+    Args:
+        features: [n, width] raw features, which are standardized.
+        labels: [n] class indices; every class occurs.
+        strength: Inverse penalty C, above 0.
+        class_weight: As in `solve`.
+
+    Returns:
+        The head; nothing is cross-validated.
+    """
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features)
+        coefficients, bias = logistic_path.fit_path(
+            standard.rows,
+            labels,
+            logistic_path.list_strengths(strength),
+            class_weight,
+        )[-1]
+    kernel, bias = standard.convert_to_raw(coefficients, bias)
+    return head_problem.LinearHead(
+        kernel=kernel,
+        bias=bias,
+        strengths=np.array([strength]),
+        cross_validation=None,
+        out_of_fold=None,
+        note="",
+    )
 
 
 def _solve(
@@ -118,13 +195,16 @@ def _solve(
     if folds:
         tried = _cross_validate(rows, labels, folds, class_weight)
         best = int(tried.losses[:, 0].argmin())
-        strength, out_of_fold = _STRENGTHS[best], tried.left_out[best]
+        strength, out_of_fold = (
+            logistic_path.STRENGTHS[best],
+            tried.left_out[best],
+        )
     else:
         note = "a class has one picture; strength not cross-validated"
     # On all pictures, along the same path of strengths: each solution is the
     # starting point of the next.
-    coefficients, bias = _fit_path(
-        rows, labels, [s for s in _STRENGTHS if s <= strength], class_weight
+    coefficients, bias = logistic_path.fit_path(
+        rows, labels, logistic_path.list_strengths(strength), class_weight
     )[-1]
     kernel, bias = standard.convert_to_raw(coefficients, bias)
     return head_problem.LinearHead(
@@ -137,10 +217,21 @@ def _solve(
     )
 
 
-def _make_folds(
+def make_folds(
     labels: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns (fit, validation) indices per fold; none if a class is tiny."""
+    """Divides examples into up to five stratified folds.
+
+    Args:
+        labels: [n] class indices.
+        groups: A key for each example, which folds do not divide; None: each
+            is a group of its own.
+        seed: Seed of the draw.
+
+    Returns:
+        Pairs of the indices to fit on and to validate on; empty if a class has
+        one group.
+    """
     from sklearn import model_selection
 
     # A class needs two groups at least: one to fit, one to validate on.
@@ -171,7 +262,7 @@ def _cross_validate(
     class_weight: str,
 ) -> head_problem.CrossValidation:
     """Cross-validates every strength by the log loss of held-out examples."""
-    shape = [len(_STRENGTHS), len(rows), len(np.unique(labels))]
+    shape = [len(logistic_path.STRENGTHS), len(rows), len(np.unique(labels))]
     left_out = np.full(shape, np.nan)
     shown = progress.track(
         folds,
@@ -181,8 +272,11 @@ def _cross_validate(
         is_brief=True,
     )
     for solve_on, judge_on in shown:
-        path = _fit_path(
-            rows[solve_on], labels[solve_on], _STRENGTHS, class_weight
+        path = logistic_path.fit_path(
+            rows[solve_on],
+            labels[solve_on],
+            logistic_path.STRENGTHS,
+            class_weight,
         )
         for index, (coefficients, bias) in enumerate(path):
             left_out[index, judge_on] = rows[judge_on] @ coefficients + bias
@@ -193,59 +287,7 @@ def _cross_validate(
     log_p = special.log_softmax(left_out[:, held_out], axis=2)
     true = log_p[:, np.arange(len(held_out)), labels[held_out]]
     return head_problem.CrossValidation(
-        strengths=_STRENGTHS,
+        strengths=logistic_path.STRENGTHS,
         losses=-true.mean(axis=1, keepdims=True),
         left_out=left_out,
-    )
-
-
-def _fit_path(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    strengths: Sequence[float],
-    class_weight: str,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fits the regression for each strength, warm-started from the last.
-
-    Returns:
-        (coefficients [width, classes], bias [classes]) for each strength.
-    """
-    from sklearn import linear_model
-
-    model = linear_model.LogisticRegression(
-        max_iter=_ITERATIONS,
-        tol=1e-6,
-        warm_start=True,
-        class_weight=_choose_class_weight(labels, class_weight),
-    )
-    path = []
-    for strength in strengths:
-        model.set_params(C=strength)
-        model.fit(rows, labels)
-        path.append(_make_softmax_columns(model.coef_, model.intercept_))
-    return path
-
-
-def _choose_class_weight(
-    labels: np.ndarray, kind: str
-) -> str | dict[int, float] | None:
-    """Returns class weights as scikit-learn takes them."""
-    if kind == "effective_number":
-        weights = class_weights.weigh_by_effective_number(np.bincount(labels))
-        return dict(enumerate(weights.tolist()))
-    return None if kind == "none" else kind
-
-
-def _make_softmax_columns(
-    coefficients: np.ndarray, intercept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns one column per class from scikit-learn's coefficients."""
-    # Two classes are solved with one row w: softmax of (-w/2, w/2) is
-    # sigmoid(w).
-    if len(coefficients) > 1:
-        return coefficients.T.copy(), intercept.copy()
-    half = coefficients[0] / 2
-    return (
-        np.stack([-half, half], axis=1),
-        np.array([-intercept[0], intercept[0]]) / 2,
     )

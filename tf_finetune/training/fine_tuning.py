@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import catalog, method
+from tf_finetune.adaptation import method
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training import fit, optimizers, train_step
+from tf_finetune.training import adapter_rates, fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
@@ -47,30 +47,31 @@ def compile_trainer(
     trainer: keras.Model,
     config: train_config.TrainConfig,
     *,
+    adapted: method.Adapted,
     loss: keras.losses.Loss,
     metrics: Sequence[keras.metrics.Metric],
     num_examples: int,
     settings: device_settings.Settings,
+    continues: bool = False,
 ) -> keras.Model:
     """Compiles a network with the optimizer, loss and metrics of fine-tuning.
 
     Args:
         trainer: Model to logits, as `Adapted.build_trainer` returns it.
         config: The optimizer and its settings.
+        adapted: Adaptation that built `trainer`, with the rates of its layers.
         loss: Loss of targets and logits.
         metrics: Metrics of targets and logits.
         num_examples: Training examples, for the schedule's length.
         settings: Precision and compilation for the device.
+        continues: As in `optimizers.build_optimizer`.
 
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
-    options = config.training
-    plan = optimizers.make_schedule(
-        options,
-        steps_per_epoch=count_steps_per_epoch(options, num_examples),
-        factor=catalog.find_rate_factor(config.model.adaptation),
-    )
+    options = adapter_rates.resolve_options(config)
+    steps = count_steps_per_epoch(options, num_examples)
+    plan = optimizers.make_schedule(options, steps_per_epoch=steps)
     ours = needs_own_step(options)
     if ours:
         trainer = train_step.Trainer.from_model(
@@ -78,7 +79,9 @@ def compile_trainer(
         )
     trainer.compile(
         optimizer=device_settings.add_loss_scaling(
-            optimizers.build_optimizer(options, plan, sums=ours),
+            optimizers.build_optimizer(
+                options, plan, adapted=adapted, sums=ours, continues=continues
+            ),
             settings.precision,
         ),
         loss=loss,
@@ -99,6 +102,7 @@ def fit_trainer(
     place: workdir_files.Workdir,
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
+    name: str | None = None,
 ) -> fit.Outcome:
     """Fits a compiled trainer and keeps the weights of its best epoch.
 
@@ -113,9 +117,12 @@ def fit_trainer(
         place: Workdir for checkpoints and TensorBoard events.
         writes: Whether this process writes them; else it only reads them.
         report: Called after every epoch with the metrics of all epochs.
+        name: Name of one of several stages, which leaves the optimizer in its
+            state of the best epoch; None: the only stage.
     """
     stage = dataclasses.replace(
-        _make_stage(feed, config),
+        _make_stage(name or "fine_tune", feed, config),
+        keeps_optimizer=name is not None,
         rank=task.figures.rank_epoch,
         folder=place.checkpoints,
         writes=writes,
@@ -123,7 +130,7 @@ def fit_trainer(
     )
     callbacks = []
     if config.output.tensorboard and writes:
-        callbacks.append(keras.callbacks.TensorBoard(str(place.tensorboard)))
+        callbacks = [keras.callbacks.TensorBoard(str(place.tensorboard))]
     with replicas.synchronize_batch_norms(
         trainer, wanted=config.training.sync_batch_norm
     ):
@@ -133,13 +140,13 @@ def fit_trainer(
 
 
 def _make_stage(
-    feed: TrainingFeed, config: train_config.TrainConfig
+    name: str, feed: TrainingFeed, config: train_config.TrainConfig
 ) -> stages.FitStage:
     """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
     has_averages = options.ema_momentum is not None
     return stages.FitStage(
-        name="fine_tune",
+        name=name,
         epochs=options.epochs,
         steps_per_epoch=count_steps_per_epoch(options, feed.num_examples),
         batches=feed.batches,
@@ -169,10 +176,8 @@ def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
     """Returns the batches per epoch, a smaller last one included."""
-    # Ceiling division in integers.
-    return -(
-        -num_examples // optimizers.choose_batch_size(options, num_examples)
-    )
+    size = optimizers.choose_batch_size(options, num_examples)
+    return -(-num_examples // size)  # Rounded up.
 
 
 def feed_pictures(
@@ -246,6 +251,9 @@ def feed_cached_rows(
         part: Replicas whose share of each training batch is read.
     """
     count, options = len(targets["train"]), config.training
+    inputs = batches.make_ordered_batches(
+        rows["validation"], unpack=unpack, batch_size=options.batch_size
+    )
     return TrainingFeed(
         num_examples=count,
         batches=lambda first_epoch, first_step: batches.make_training_batches(
@@ -259,15 +267,7 @@ def feed_cached_rows(
             epochs=options.epochs,
             part=part,
         ),
-        validation=_join_targets(
-            batches.make_ordered_batches(
-                rows["validation"],
-                unpack=unpack,
-                batch_size=options.batch_size,
-            ),
-            targets,
-            config,
-        ),
+        validation=_join_targets(inputs, targets, config),
         names=_make_name_lookup(data, config),
     )
 
@@ -277,11 +277,11 @@ def _make_name_lookup(
 ) -> Callable[[int, int], Sequence[str]]:
     """Makes a function from (epoch, step) to the paths of that batch."""
     paths = [picture.path for picture in data.split("train")]
-    size = optimizers.choose_batch_size(config.training, len(paths))
+    count = len(paths)
+    size = optimizers.choose_batch_size(config.training, count)
 
     def names(epoch: int, step: int) -> Sequence[str]:
         # The permutation that the input pipeline draws for this epoch.
-        count = len(paths)
         order = epoch_order.draw_padded(count, count, config.seed, epoch)
         places = np.asarray(order)[step * size : (step + 1) * size]
         return [paths[place] for place in places]

@@ -5,10 +5,12 @@ import inspect
 from typing import TYPE_CHECKING, Literal
 
 from tf_finetune import errors
-from tf_finetune.config import training_options
+from tf_finetune.config import train_config, training_options
 
 if TYPE_CHECKING:
     import keras
+
+    from tf_finetune.adaptation import method
 
 # Gradient descent under the names of textbooks: Keras' class, its arguments.
 _SGD_VARIANTS = {
@@ -21,29 +23,45 @@ _SGD_VARIANTS = {
 REFERENCE_BATCH_SIZE = 32
 """Batch size for which the default learning rates are meant."""
 
-# Peak learning rates for moving pretrained weights. Adaptive methods move each
-# weight by about the rate itself in a step, so theirs are about a tenth of
-# Keras' defaults for training from scratch; sign-based Lion takes a third of
-# AdamW's (Chen et al. 2023, section 5); SGD's are those of the classic
-# fine-tuning recipes.
+# Peak learning rates for moving pretrained weights from a solved head, in some
+# tens to hundreds of steps. For AdamW 1e-4 is too low for so few (measured in
+# docs/recipe.md); the others follow from how long their steps are beside its:
 _LEARNING_RATES = {
+    # A step is the rate times the gradient: those of classic recipes. Momentum
+    # 0.9 adds up ten gradients, and has a tenth of the rate.
     "gd": 1e-2,
     "sgd": 1e-2,
     "momentum": 1e-3,
-    "adam": 1e-4,
-    "adamw": 1e-4,
-    "adamax": 1e-4,
-    "nadam": 1e-4,
-    "rmsprop": 1e-4,
-    "lamb": 1e-3,
-    "lion": 3e-5,
-    "adagrad": 1e-3,
-    "adadelta": 1.0,
-    "adafactor": 1e-4,
-    "ftrl": 1e-3,
-    "muon": 1e-3,
+    # A weight moves by about the rate in a step, as under AdamW.
+    "adamw": 1e-3,
+    "adam": 1e-3,
+    "adamax": 1e-3,
+    "nadam": 1e-3,
     "schedulefreeadamw": 1e-3,
+    # Scaled in Keras to the size of AdamW's steps (Liu et al. 2025, section
+    # 2.2); what is no matrix is moved by AdamW itself.
+    "muon": 1e-3,
+    # Without bias correction the first steps of a new average are up to
+    # 1/sqrt(1 - rho) = 3 times as long as AdamW's.
+    "rmsprop": 3e-4,
+    # The sign alone: every weight moves by the full rate (Chen et al. 2023,
+    # section 5: 3 to 10 times smaller than AdamW's). 1e-4 was too low.
+    "lion": 3e-4,
+    # The step is the rate times a share of the weight's own size.
+    "lamb": 1e-3,
+    "adafactor": 1e-3,
+    # Steps shrink with the sum of all squared gradients so far.
+    "adagrad": 1e-3,
+    "ftrl": 1e-3,
+    # Its steps have a scale of their own (Zeiler 2012).
+    "adadelta": 1.0,
 }
+
+# Of an optimizer that the user names as "module:class".
+_OTHER_LEARNING_RATE = 1e-4
+
+# Where all layers move: as in AutoGluon's recipe for fine-tuning.
+_CLIP_NORM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,29 +93,19 @@ def check_name(name: str) -> None:
         raise errors.make_unknown_error("optimizer", name, _LEARNING_RATES)
 
 
-def choose_learning_rate(
-    options: training_options.TrainingOptions, *, factor: float = 1.0
-) -> float:
+def choose_learning_rate(options: training_options.TrainingOptions) -> float:
     """Returns the peak learning rate for batches of `--batch_size`.
 
     It is `--learning_rate` if that was given, else a default of the optimizer
     that suits fine-tuning.
-
-    Args:
-        options: The optimizer, and the user's rate if any.
-        factor: Multiplies the default, for an adaptation method that wants
-            another one.
     """
     if options.learning_rate is not None:
         return options.learning_rate
-    return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4) * factor
+    return _LEARNING_RATES.get(options.optimizer.lower(), _OTHER_LEARNING_RATE)
 
 
 def scale_learning_rate(
-    options: training_options.TrainingOptions,
-    batch_size: int,
-    *,
-    factor: float = 1.0,
+    options: training_options.TrainingOptions, batch_size: int
 ) -> float:
     """Returns the peak rate for a batch size found by `--batch_size=auto`.
 
@@ -108,7 +116,6 @@ def scale_learning_rate(
     Args:
         options: The optimizer, and the user's rate if any.
         batch_size: Pictures per step, over all replicas.
-        factor: As in `choose_learning_rate`.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1;
     Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
@@ -120,7 +127,7 @@ def scale_learning_rate(
     times = batch_size / REFERENCE_BATCH_SIZE
     if choose_scaling_rule(options) == "as its square root":
         times = times**0.5
-    return choose_learning_rate(options, factor=factor) * times
+    return choose_learning_rate(options) * times
 
 
 def choose_scaling_rule(
@@ -146,22 +153,33 @@ def choose_batch_size(
     return min(options.batch_size, num_examples)
 
 
+def resolve_clipping(
+    config: train_config.TrainConfig,
+) -> training_options.TrainingOptions:
+    """Returns the training options with a norm for `--clip_norm=auto`.
+
+    It is 1 where all layers move and `--clip_variable_norm` is not given, else
+    None: gradients are not clipped.
+    """
+    options = config.training
+    if options.clip_norm != "auto":
+        return options
+    clips = config.model.moves_all_layers and not options.clip_variable_norm
+    return dataclasses.replace(options, clip_norm=_CLIP_NORM if clips else None)
+
+
 def make_schedule(
-    options: training_options.TrainingOptions,
-    *,
-    steps_per_epoch: int,
-    factor: float = 1.0,
+    options: training_options.TrainingOptions, *, steps_per_epoch: int
 ) -> Schedule:
     """Returns the learning-rate schedule of a stage of `options.epochs` epochs.
 
     Args:
         options: Learning rate, schedule, epochs and warm-up.
         steps_per_epoch: Batches per epoch.
-        factor: As in `choose_learning_rate`.
     """
     steps = options.epochs * steps_per_epoch
     return Schedule(
-        peak=choose_learning_rate(options, factor=factor),
+        peak=choose_learning_rate(options),
         kind=options.schedule,
         steps=steps,
         warmup_steps=round(options.warmup_fraction * steps),
@@ -173,14 +191,22 @@ def build_optimizer(
     plan: Schedule,
     *,
     sums: bool = False,
+    adapted: "method.Adapted | None" = None,
+    continues: bool = False,
 ) -> "keras.optimizers.Optimizer":
     """Builds the Keras optimizer that the options name.
 
     Args:
-        options: Its name, weight decay, clipping and EMA.
+        options: Its name, weight decay, `l2_sp`, clipping and EMA; with
+            `clip_norm` "auto" the gradient of all weights is not clipped.
         plan: Its learning rate.
         sums: Whether the gradients passed to it are already summed over
             replicas.
+        adapted: Adaptation that sets the learning rates of layers, and whose
+            variables `l2_sp` pulls to their start; None: all variables are
+            treated alike. Where they are, the optimizer is Keras' own class.
+        continues: Whether it will go on from the state of another one
+            (`optimizer_state.carry_over`).
 
     Raises:
         UsageError: Keras has no optimizer of this name.
@@ -190,9 +216,10 @@ def build_optimizer(
     """
     class_name, keywords = _find_class(options.optimizer.lower())
     keywords = dict(keywords)
+    clip_norm = None if options.clip_norm == "auto" else options.clip_norm
     for name, value in (
         ("weight_decay", options.weight_decay),
-        ("global_clipnorm", options.clip_norm),
+        ("global_clipnorm", clip_norm),
         ("clipnorm", options.clip_variable_norm),
         ("ema_momentum", options.ema_momentum),
     ):
@@ -201,6 +228,17 @@ def build_optimizer(
     if options.ema_momentum is not None:
         keywords["use_ema"] = True
     made = skip_gradient_sum(class_name) if sums else class_name
+    if adapted and (adapted.learning_rate_factors or options.l2_sp):
+        # Not loaded where all variables are treated alike.
+        from tf_finetune.training import variable_updates
+
+        rules = variable_updates.make_rules(adapted, options.l2_sp)
+        made = variable_updates.apply_rules(made, rules)
+    if continues:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.training import optimizer_state
+
+        made = optimizer_state.count_steps_by_variable(made)
     return made(learning_rate=_make_keras_schedule(plan), **keywords)
 
 

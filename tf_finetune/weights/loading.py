@@ -101,7 +101,7 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
-        if backbone.spec.torch_rules:
+        if backbone.spec.torch_rules or "+" in (file.backbone or ""):
             torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
@@ -122,18 +122,18 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
 def build_pretrained(
     options: model_options.ModelOptions, weights: str
 ) -> PretrainedBackbone:
-    """Builds a backbone, loads its weights and applies surgery.
-
-    Args:
-        options: Its `backbone`, `image_size` and `surgery` are used.
-        weights: Value of `--weights`, see `load`.
+    """Builds a backbone, loads `weights` (see `load`) and applies surgery.
 
     Raises:
         UsageError: A name is unknown, the image is too small, the weights are
             those of another network, or surgery is impossible.
         RunError: Weights cannot be downloaded, read or matched.
     """
-    whole = build.build(options.backbone, image_size=options.image_size)
+    whole = build.build(
+        options.backbone,
+        image_size=options.image_size,
+        preprocessing=options.preprocessing,
+    )
     if _has_same_surgery(options, weights):
         operated = surgery_steps.apply_surgery(whole, options.surgery)
         loaded = load(operated.backbone, weights)
@@ -179,7 +179,7 @@ def _load_torch(
 ) -> LoadedWeights:
     file, report = torch_weights.load(backbone, source.path, part=source.part)
     logging.info("Weights of %s: %s.", file.path, report.summary())
-    graph = torch_weights.describe_graph(backbone.spec, file.path.name)
+    graph = torch_weights.describe_graph(backbone.spec, file.path)
     logging.info("%s", graph)
     return LoadedWeights(
         source=weights,

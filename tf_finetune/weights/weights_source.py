@@ -11,7 +11,7 @@ from tf_finetune.weights import (
     packaged_weights,
     weights_file,
 )
-from tf_finetune.weights.torch import torch_files
+from tf_finetune.weights.torch import torch_files, weights_configs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,50 @@ def is_adapter(backbone: str, weights: str) -> bool:
     return weights_file.detect_kind(path) == "adapter"
 
 
+def choose_preprocessing(backbone: str, weights: str, asked: str) -> str:
+    """Returns the preprocessing that weights belong to.
+
+    Args:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes them.
+        asked: Value of `--preprocessing`; "auto": not given.
+
+    Returns:
+        That of the `config.json` beside a PyTorch file, else `asked`.
+
+    Raises:
+        UsageError: It is given and contradicts that file, the weights are not
+            of PyTorch, or the backbone scales its pictures itself.
+    """
+    spec, _ = catalog.find_spec(backbone)
+    path = parse_source(weights).path
+    is_word = not weights or weights in list_names(spec)
+    if is_word or weights_file.detect_kind(path) != "torch":
+        if asked != "auto":
+            raise errors.UsageError(
+                f"--preprocessing={asked} is for PyTorch files; the scaling "
+                f"of --weights={weights} is known. Leave it out."
+            )
+        return asked
+    config = weights_configs.read_config(path)
+    found = config.preprocessing if config else None
+    if found and asked not in ("auto", found):
+        raise errors.UsageError(
+            f"--preprocessing={asked} contradicts {config.path}, which says "
+            f"{found}. Leave it out."
+        )
+    chosen = found or asked
+    if spec.preprocessing == "in_graph":
+        # ConvNeXt standardizes in its own graph, by ImageNet's numbers.
+        if chosen not in ("auto", "torch"):
+            raise errors.UsageError(
+                f"--preprocessing={chosen}: {spec.name} scales its pictures "
+                "itself, by ImageNet's mean and standard deviation."
+            )
+        return "auto"
+    return chosen
+
+
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
     """Lists the names that `--weights` accepts for a backbone.
 
@@ -171,13 +215,15 @@ def parse_source(weights: str) -> WeightsSource:
     """Splits "PATH::PART" into a path and the name of a part of the file.
 
     A file or folder whose name is the whole value has no part. "~" is
-    expanded; nothing is checked.
+    expanded, and a folder with a `config.json` of PyTorch weights becomes the
+    weights file in it; nothing is checked.
     """
     whole = pathlib.Path(weights).expanduser()
     # From the right: the path itself may contain "::".
     name, sign, part = weights.rpartition("::")
     if not sign or not name or os.path.lexists(whole):
-        return WeightsSource(path=whole)
+        inside = weights_configs.find_weights(whole) if whole.is_dir() else None
+        return WeightsSource(path=inside or whole)
     return WeightsSource(
         path=pathlib.Path(name).expanduser(), part=part.strip("/")
     )

@@ -102,6 +102,15 @@ class Workdir:
         """
         return Workdir(self.pool.parent, events=self.tensorboard / name)
 
+    def stage_workdir(self, number: int) -> "Workdir":
+        """Returns the workdir of fit stage `number` (from 1) within a run.
+
+        Its files lie in `checkpoints` and go with them when the run ends; its
+        TensorBoard events stay.
+        """
+        name = f"stage-{number}"
+        return Workdir(self.checkpoints / name, events=self.tensorboard / name)
+
     @property
     def pool(self) -> pathlib.Path:
         """JSON of the fingerprint of an unfinished run's unlabeled pictures."""
@@ -131,11 +140,6 @@ class Workdir:
     def weights(self) -> pathlib.Path:
         """HDF5 file of the model's weights alone."""
         return self.path / "model.weights.h5"
-
-    @property
-    def adapter(self) -> pathlib.Path:
-        """HDF5 file of the adapter and the head, with `--adaptation=lora` …"""
-        return self.path / "adapter.h5"
 
     @property
     def evaluation(self) -> pathlib.Path:

@@ -44,9 +44,11 @@ def main(backbone: str) -> None:
         "auto",
         onednn=environment.describe_onednn(),
     )
+    adapted = freeze.adapt(built, config.model)
     model = fine_tuning.compile_trainer(
-        freeze.adapt(built, config.model).build_trainer(built.trainer),
+        adapted.build_trainer(built.trainer),
         config,
+        adapted=adapted,
         loss=task.network.loss(config.training, names, None),
         metrics=task.network.metrics(names),
         num_examples=_BATCH,

@@ -99,12 +99,12 @@ def test_no_more_than_the_pictures_are_tried():
 @pytest.mark.parametrize(
     ("optimizer", "size", "expected"),
     [
-        # Defaults 1e-2, 1e-3 and 1e-4 for 32 pictures.
+        # Defaults 1e-2, 1e-3 and 1e-3 for 32 pictures.
         ("sgd", 128, 4e-2),
         ("momentum", 16, 5e-4),
-        ("adamw", 128, 2e-4),
-        ("adam", 8, 0.5e-4),
-        ("adamw", 32, 1e-4),
+        ("adamw", 128, 2e-3),
+        ("adam", 8, 0.5e-3),
+        ("adamw", 32, 1e-3),
         ("gd", 128, None),
     ],
 )
@@ -120,9 +120,13 @@ def test_a_default_learning_rate_follows_the_batch_size(
     )
 
 
-def test_a_head_that_is_solved_gets_no_learning_rate():
+def test_steps_of_other_rates_get_no_learning_rate():
     # Or a replay of the run would be told that nothing reads it.
-    for changes in ({"epochs": 0}, {"trainable": ("head",)}):
+    for changes in (
+        {"epochs": 0},
+        {"trainable": ("head",)},
+        {"stages": ("top:1@0.1", "all:1@0.2")},
+    ):
         settled = batch_size_search.apply_batch_size(
             _config(**changes), 256, 1000
         )

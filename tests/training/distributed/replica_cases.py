@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import carrier, lora
+from tf_finetune.adaptation import carrier, lora, method
 from tf_finetune.config import (
     model_options,
     options,
@@ -67,14 +67,25 @@ CASES = {
         "gradient_accumulation_steps": 2, "scaled": True,
         "class_weights": (0.2, 1.0, 3.0),
     },
+    "layer_decay": {
+        "optimizer": "adamw", "weight_decay": 0.1, "ema_momentum": 0.8,
+        "clip_norm": 0.05, "gradient_accumulation_steps": 2, "scaled": True,
+        "l2_sp": 0.3, "factor": 0.2,
+    },
 }  # fmt: skip
 # What costs time and shows nothing new is left out elsewhere.
 IN_WORKERS = (
     "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
-    "overflow", "float16", "all_together",
+    "overflow", "float16", "all_together", "layer_decay",
 )  # fmt: skip
-ON_ONE = ("adamw", "accumulation", "averages", "batch_norm", "all_together")
-_OURS = ("class_weights", "l2", "scaled", "float16", "examples", "adapted")
+ON_ONE = (
+    "adamw", "accumulation", "averages", "batch_norm", "all_together",
+    "layer_decay",
+)  # fmt: skip
+_OURS = (
+    "class_weights", "l2", "scaled", "float16", "examples", "factor",
+    "adapted",
+)  # fmt: skip
 
 
 def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +138,9 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         steps = chosen.gradient_accumulation_steps
         model = train_step.Trainer.from_model(model, micro_batches=steps)
     plan = optimizers.make_schedule(chosen, steps_per_epoch=4)
-    optimizer = optimizers.build_optimizer(chosen, plan, sums=not plain)
+    optimizer = optimizers.build_optimizer(
+        chosen, plan, adapted=_adapted(model, case), sums=not plain
+    )
     if case.get("scaled"):
         optimizer = keras.optimizers.LossScaleOptimizer(
             optimizer, initial_scale=2**15 if case.get("float16") else 1e36
@@ -144,6 +157,20 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         jit_compile=False,
     )
     return model
+
+
+def _adapted(model: keras.Model, case: dict) -> method.Adapted | None:
+    """Returns an adaptation whose only layer has a learning rate of its own."""
+    if "factor" not in case:
+        return None
+    first = next(layer for layer in model.layers if layer.weights)
+    return method.Adapted(
+        trained={first.name: first.trainable_variables},
+        learning_rate_factors={first.name: case["factor"]},
+        description="",
+        build_trainer=lambda network: network,
+        merge=lambda: None,
+    )
 
 
 def _run(case: dict, strategy, *, plain: bool) -> dict:

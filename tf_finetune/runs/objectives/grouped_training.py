@@ -175,6 +175,7 @@ def _fine_tune(
                 context.adapted.build_trainer(training.network)
             ),
             context.config,
+            adapted=context.adapted,
             loss=training.loss,
             # Metrics of training see the labeled picture of a group alone.
             metrics=[

@@ -46,8 +46,9 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._stage = stage
         self._trained = model
         self._request = request
-        self._weights = list(model.variables)
         self._state = [*model.variables, *model.optimizer.variables]
+        keeps_all = stage.keeps_optimizer
+        self._weights = self._state if keeps_all else list(model.variables)
         self._strategy = model.distribute_strategy
         self._is_shared = replicas.find_worker(self._strategy)[1] > 1
         if self._is_shared:

@@ -65,6 +65,10 @@ def train_few_steps(
     from tf_finetune.training.devices import device_settings
     from tf_finetune.training.distributed import strategies
 
+    if config.training.stages:
+        from tf_finetune.config import fit_stage_options
+
+        config = fit_stage_options.join_stages(config)
     task = tasks.TASKS.get(config.model.task)
     strategy = strategies.build_strategy(
         config.training.strategy, tpu=config.training.tpu
@@ -77,9 +81,11 @@ def train_few_steps(
     with strategy.scope():
         built = assembly.build_model(config.model, task, names, config.seed)
         adapt = adaptation.get_method(config.model.adaptation)
+        adapted = adapt(built, config.model)
         trainer = fine_tuning.compile_trainer(
-            adapt(built, config.model).build_trainer(built.trainer),
+            adapted.build_trainer(built.trainer),
             config,
+            adapted=adapted,
             loss=task.network.loss(config.training, names, None),
             metrics=task.network.metrics(names),
             num_examples=config.training.batch_size * _STEPS,

@@ -104,14 +104,25 @@ def apply_batch_size(
     """
     # No batch larger than the training split.
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
-    if _is_full_batch(config) or not objectives.has_gradient_steps(config):
+    if (
+        _is_full_batch(config)
+        or not objectives.has_gradient_steps(config)
+        or _has_own_rates(config)
+    ):
         return options.replace(config, batch_size=size)
-    rate = optimizers.scale_learning_rate(
-        config.training,
-        size,
-        factor=adaptation.find_rate_factor(config.model.adaptation),
-    )
+    rate = optimizers.scale_learning_rate(config.training, size)
+    if config.training.learning_rate is None:
+        rate *= adaptation.find_rate_factor(config.model.adaptation)
     return options.replace(config, batch_size=size, learning_rate=rate)
+
+
+def _has_own_rates(config: train_config.TrainConfig) -> bool:
+    """Returns whether stages give the learning rate of every step."""
+    if not config.training.stages:
+        return False
+    from tf_finetune.config import fit_stage_options
+
+    return fit_stage_options.have_own_rates(config.training.stages)
 
 
 def _is_full_batch(config: train_config.TrainConfig) -> bool:
