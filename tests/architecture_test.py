@@ -32,6 +32,7 @@ _ROOMS = [
     ["drawing"],
     ["tasks"],
     ["model"],
+    ["transplants"],
     ["adaptation"],
     ["semi_supervised"],
     ["training"],

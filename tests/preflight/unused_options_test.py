@@ -16,6 +16,7 @@ from tf_finetune.config import (
     train_config,
 )
 from tf_finetune.data import examples
+from tf_finetune.data import splits as data_splits
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.heads import catalog as heads
 from tf_finetune.preflight import (
@@ -93,7 +94,11 @@ _FIELDS = {
 _VALUES = {
     "task": tasks.TASKS.names(),
     "loss": ("cross_entropy", "focal", "asymmetric"),
-    conditions.STAGE: ("fine-tuning",),
+    conditions.STAGE: (
+        conditions.TRAINING,
+        conditions.KEPT_CLASSIFIER,
+        "fine-tuning",
+    ),
     **{
         name: field.metadata["known_parts"] or typing.get_args(field.type)
         for name, field in _FIELDS.items()
@@ -113,7 +118,7 @@ _CASES = [
 _FINE_TUNING = [
     option
     for option, field in _FIELDS.items()
-    if conditions.STAGE in field.metadata["used_by"]
+    if "fine-tuning" in field.metadata["used_by"].get(conditions.STAGE, ())
 ]
 
 
@@ -384,13 +389,13 @@ def test_a_folder_has_no_columns(tmp_path):
 def test_a_share_of_what_is_divided_already_is_refused(splits, name):
     data = _config(**{name: 0.4}).data
     with pytest.raises(errors.UsageError, match=f"--{name}=0.4 is for") as got:
-        unused_options.check_fractions(data, splits)
+        data_splits.check_fractions(data, splits)
     again = str(got.value).rpartition("add --")[2].rstrip(".")
     assert again in ("validation_fraction=0.15", "test_fraction=none")
-    unused_options.check_fractions(data, (None, None))
+    data_splits.check_fractions(data, (None, None))
     other = ({"train", "validation", "test"} - {*splits}).pop()
-    unused_options.check_fractions(data, ("train", other))
-    unused_options.check_fractions(_config().data, splits)
+    data_splits.check_fractions(data, ("train", other))
+    data_splits.check_fractions(_config().data, splits)
 
 
 @pytest.fixture

@@ -89,27 +89,28 @@ def build_network(
     task: "task_contract.Task",
     names: Sequence[str],
     seed: int,
+    *,
+    weights: str,
 ) -> "assembly.Assembly":
     """Builds a network with the weights of `--weights`, a file or an adapter.
 
     Args:
-        options: Backbone, weights, surgery and head.
+        options: Backbone, surgery and head.
         task: The task.
         names: Names of the model's outputs.
         seed: Seed of the random weights.
+        weights: Value of `--weights`, or the path of weights in its place.
 
     Returns:
         A new assembly; see `assembly.build_model`, also for the errors.
     """
-    if weights_source.is_adapter(options.backbone, options.weights):
+    if weights_source.is_adapter(options.backbone, weights):
         from tf_finetune.adaptation import composition
 
         return composition.build_model(options, task, names, seed)
     from tf_finetune.model import assembly
 
-    return assembly.build_model(
-        options, task, names, seed, weights=options.weights
-    )
+    return assembly.build_model(options, task, names, seed, weights=weights)
 
 
 def check_options(options: model_options.ModelOptions) -> None:

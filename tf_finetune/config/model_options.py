@@ -30,12 +30,14 @@ class PixelOptions:
         "white",
         "Color behind transparent pixels: white, black or gray. Pictures "
         "without transparency are not changed.",
+        used_by=conditions.EVERY_RUN,
     )
     pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
         "auto",
         "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
         "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
         "the pictures use a small part of it.",
+        used_by=conditions.EVERY_RUN,
     )
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class ModelOptions:
         "The pretrained network, e.g. resnet50, efficientnet_b0, "
         "mobilenet@0.25; `python -m tf_finetune backbones` lists them.",
         names_part=True,
+        used_by=conditions.EVERY_RUN,
     )
     weights: str = options.option(
         "imagenet",
@@ -104,6 +107,7 @@ class ModelOptions:
         ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
         "config.json, an adapter.h5, or the workdir of an earlier run; "
         "FILE::NAME for one of several networks in a file.",
+        used_by=conditions.EVERY_RUN,
     )
     preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
         options.option(
@@ -113,13 +117,21 @@ class ModelOptions:
             "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
             "128); auto: as a config.json beside it says, else as the "
             "backbone's published files.",
+            used_by=conditions.EVERY_RUN,
         )
+    )
+    init_from: str | None = options.option(
+        None,
+        "A wider or deeper network of the backbone's family that the backbone "
+        "is filled from, in place of --weights: mobilenet@0.5 (its ImageNet "
+        "weights), NAME=FILE, or the workdir of an earlier run.",
     )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
+        used_by=conditions.EVERY_RUN,
     )
     classes: Literal["new", "keep"] = options.option(
         "new",
@@ -138,15 +150,18 @@ class ModelOptions:
         None,
         "The text file of the kept classifier's class names, one a line; none: "
         "those of ImageNet's 1,000 classes.",
-        used_by={"keep_classifier": conditions.GIVEN},
+        used_by={**conditions.EVERY_RUN, "keep_classifier": conditions.GIVEN},
     )
     image_size: int | None = options.option(
-        None, "Side of the square input in pixels; none: the backbone's own."
+        None,
+        "Side of the square input in pixels; none: the backbone's own.",
+        used_by=conditions.EVERY_RUN,
     )
     resize: Resize = options.option(
         "squash",
         "How a picture becomes square: squash ignores its shape, crop keeps "
         "the middle, pad adds black.",
+        used_by=conditions.EVERY_RUN,
     )
     head: str = options.option(
         "auto",
@@ -276,6 +291,8 @@ class ModelOptions:
 def _check_trainable(patterns: tuple[str, ...]) -> None:
     """Raises `UsageError` for a word that other packages use."""
     for each in patterns:
+        if each in ("head", "top", "all"):
+            continue
         if advice := synonyms.find_advice("trainable", each):
             raise errors.UsageError(f"Unknown --trainable={each}. {advice}")
 

@@ -43,3 +43,8 @@ class SurgeryOptions:
                 f"{self.input_channels}: picture files are decoded to RGB. For "
                 "arrays of more channels see docs/surgery.md."
             )
+
+    @property
+    def changes_backbone(self) -> bool:
+        """Whether layers of the backbone are removed or replaced."""
+        return self != SurgeryOptions(head_layers=self.head_layers)

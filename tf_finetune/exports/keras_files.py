@@ -9,8 +9,8 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.exports import (
     catalog,
+    export_files,
     float32_model,
-    keras_archive,
     pending_exports,
 )
 from tf_finetune.exports import job as jobs
@@ -24,7 +24,7 @@ def write_keras(job: jobs.ExportJob) -> pathlib.Path:
     The model is stored in float32. The check loads it with `safe_mode` in a
     process that has Keras and not this package. Labels and the values that the
     task chose on validation are in the archive: see
-    `keras_archive.save_archive`.
+    `export_files.save_keras`.
 
     Returns:
         Path of the written file.
@@ -36,7 +36,7 @@ def write_keras(job: jobs.ExportJob) -> pathlib.Path:
     path = job.file("model", catalog.SUFFIXES["keras"])
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
-        keras_archive.save_archive(
+        export_files.save_keras(
             model, file.temporary, job.class_names, job.decision
         )
         allowed = parity_check.choose_tolerance(job)

@@ -122,4 +122,9 @@ def make_paths_absolute(
         is_word = value in words.get(name, ())
         if path and not is_word and os.path.exists(path):
             changes[name] = os.path.abspath(path)
+    if config.model.init_from:
+        # NAME=FILE, or a path alone.
+        name, sign, path = config.model.init_from.rpartition("=")
+        if os.path.exists(path := os.path.expanduser(path)):
+            changes["init_from"] = f"{name}{sign}{os.path.abspath(path)}"
     return options.replace(config, **changes)

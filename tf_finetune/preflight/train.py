@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from tf_finetune import environment, errors
 from tf_finetune.adaptation import catalog as adaptation
+from tf_finetune.backbones import backbone
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
+    model_options,
     train_config,
     training_options,
 )
 from tf_finetune.data import scan
+from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import layer_grammar
@@ -45,7 +48,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         )
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
-    weights_source.check_weights(spec, config.model.weights)
+    _check_weights(spec, config.model)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
@@ -76,8 +79,23 @@ def check_config(config: train_config.TrainConfig) -> None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
-    gates.check_specs(config.output.fail_below, task.figures)
+    for spec in config.output.fail_below:
+        gates.check_spec(spec, task.figures)
     _check_reference_run(config, task)
+
+
+def _check_weights(
+    spec: backbone.BackboneSpec, options: model_options.ModelOptions
+) -> None:
+    if options.init_from is None:
+        weights_source.check_weights(spec, options.weights)
+        return
+    if options.weights != "imagenet":
+        raise errors.UsageError(
+            f"--weights={options.weights} and --init_from={options.init_from} "
+            "both say where the backbone's weights come from. Leave out one."
+        )
+    weights_source.parse_origin(options.init_from)
 
 
 def check_pictures(
@@ -94,7 +112,7 @@ def check_pictures(
         DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
-    unused_options.check_fractions(config.data, splits)
+    data_splits.check_fractions(config.data, splits)
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
@@ -180,7 +198,7 @@ def _check_unlabeled(
             f"which has no pseudo-labels; use {', '.join(others)}."
         )
     # These objectives need gradient steps; others may solve the head alone.
-    if name in objectives.GRADIENT_BASED and not config.training.epochs:
+    if name in train_config.GRADIENT_BASED and not config.training.epochs:
         raise errors.UsageError(
             f"--objective={name} fine-tunes the network; --epochs=0 leaves "
             "nothing to do."

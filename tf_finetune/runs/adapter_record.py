@@ -66,6 +66,7 @@ def _describe(
     # Where files lay on this machine is nobody else's business.
     del given["weights"]
     del given["class_names"]
+    del given["init_from"]
     return {
         "format": adapter_file.FORMAT,
         "version": version.VERSION,
@@ -86,10 +87,13 @@ def _describe_base(
     context: contexts.RunContext, chosen: model_options.ModelOptions
 ) -> dict[str, Any]:
     spec = context.assembly.backbone.spec
-    is_name = chosen.weights in weights_source.list_names(spec)
+    origin = chosen.init_from or chosen.weights
+    is_name = origin in weights_source.list_names(spec)
+    # Weights that were filled from another network's are in no file.
+    is_name = is_name and chosen.init_from is None
     return {
         "sha256": context.adapted.adapter.base_sha256,
         "weights": chosen.weights if is_name else None,
-        "file": "" if is_name else pathlib.Path(chosen.weights).name,
+        "file": "" if is_name else pathlib.Path(origin).name,
         "seed": context.assembly.seed,
     }

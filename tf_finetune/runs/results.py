@@ -11,7 +11,7 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
 from tf_finetune.evaluation import gates, reference_run
-from tf_finetune.exports import keras_archive
+from tf_finetune.exports import export_files
 from tf_finetune.model import assembly
 from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
@@ -144,7 +144,7 @@ def save_results(
         )
     save_weights(model, place, context.config.model.backbone)
     with files.replacing(place.model) as temporary:
-        keras_archive.save_archive(
+        export_files.save_keras(
             model, temporary, context.data.class_names, result.chosen.decision
         )
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
 from tf_finetune.data.images import inspection
-from tf_finetune.feature_cache import batches, entries, fill, keys
+from tf_finetune.feature_cache import batches, entries, fill
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import assembly, inference
+from tf_finetune.model import assembly, freeze_boundary, inference
 
 # Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
@@ -260,7 +260,7 @@ class RunCache:
     ) -> stores.Store:
         """Opens the store of a network's outputs, held until the run ends."""
         options, size = self._config.model, self._built.backbone.image_size
-        key = keys.hash_network(
+        key = freeze_boundary.hash_network(
             model, image_size=size, resize=options.resize, pixels=options.pixels
         )
         folder = self._held.enter_context(

@@ -68,10 +68,11 @@ def _format_supervised(context: contexts.RunContext) -> str:
     parts = [
         context.settings.line,
         _describe_weights(context),
-        surgery_steps.format_table(_list_changes(context)),
         stages.table,
         _describe_classes(context),
     ]
+    if changes := _list_changes(context):
+        parts.insert(2, surgery_steps.format_table(changes))
     table = "\n".join(part for part in parts if part)
     head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
     if not context.fine_tunes:
@@ -121,9 +122,9 @@ def _format_stages(context: contexts.RunContext) -> StageTexts:
 
 
 def _describe_weights(context: contexts.RunContext) -> str:
-    """Describes the graph that PyTorch's weights asked for, if they did."""
+    """Describes the graph or the network that weights come from, if known."""
     loaded = context.assembly.loaded
-    return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
+    return f"weights: {loaded.origin}" if loaded and loaded.origin else ""
 
 
 def _describe_classes(context: contexts.RunContext) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tf_finetune.config import model_options, train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.tasks import evaluators, quantization_checks
+from tf_finetune.metrics import evaluators
+from tf_finetune.tasks import quantization_checks
 
 if TYPE_CHECKING:
     import keras

@@ -46,14 +46,15 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Hash of that file, hexadecimal.
         report: Layers that matched, and those that did not.
-        graph: Sentence about the graph that a PyTorch file needs; else "".
+        origin: Text about the weights for the plan: the graph that a PyTorch
+            file needs, or the network that they were taken from; else "".
     """
 
     source: str
     path: pathlib.Path
     sha256: str
     report: merge_report.MergeReport
-    graph: str = ""
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,15 +135,15 @@ def build_pretrained(
         image_size=options.image_size,
         preprocessing=options.preprocessing,
     )
-    if _has_same_surgery(options, weights):
+    is_operated = _has_same_surgery(options, weights)
+    loaded = None if is_operated else load(whole, weights)
+    backbone, changes = whole, ()
+    if options.surgery.changes_backbone or whole.spec.squeeze_excite:
         operated = surgery_steps.apply_surgery(whole, options.surgery)
-        loaded = load(operated.backbone, weights)
-    else:
-        loaded = load(whole, weights)
-        operated = surgery_steps.apply_surgery(whole, options.surgery)
-    return PretrainedBackbone(
-        backbone=operated.backbone, loaded=loaded, changes=operated.changes
-    )
+        backbone, changes = operated.backbone, operated.changes
+    if is_operated:
+        loaded = load(backbone, weights)
+    return PretrainedBackbone(backbone=backbone, loaded=loaded, changes=changes)
 
 
 def _adopt_preprocessing(
@@ -186,7 +187,7 @@ def _load_torch(
         path=file.path,
         sha256=file.sha256,
         report=report,
-        graph=graph,
+        origin=graph,
     )
 
 

@@ -68,6 +68,43 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
         torch_files.check_file(spec, source.path, part=source.part)
 
 
+def parse_origin(init_from: str) -> tuple[str, str]:
+    """Splits a value of `--init_from` into a backbone and its weights.
+
+    Args:
+        init_from: NAME, NAME=WEIGHTS or the workdir of an earlier run.
+
+    Returns:
+        The backbone as `--backbone` takes it, in the graph of its weights, and
+        these as `--weights` takes them.
+
+    Raises:
+        UsageError: No backbone is called so, the weights are random, unknown or
+            missing, or a path is no workdir.
+        RunError: A file is damaged.
+    """
+    # At the first "=": no backbone's name has one, a path may.
+    name, sign, weights = init_from.partition("=")
+    path = pathlib.Path(init_from).expanduser()
+    if (path / "run.flags").is_file():
+        name, weights = weights_file.read_backbone(path) or "", str(path)
+    elif not sign and path.exists():
+        raise errors.UsageError(
+            f"--init_from={init_from} does not tell the file's backbone. Give "
+            f"--init_from=NAME={init_from}, e.g. with NAME mobilenet@0.5."
+        )
+    elif not weights:
+        weights = "imagenet"
+    spec, _ = catalog.find_spec(name)
+    if weights == "none":
+        raise errors.UsageError(
+            f"--init_from={init_from}: random weights are worth nothing to "
+            "another network. Give the path of trained ones."
+        )
+    check_weights(spec, weights)
+    return choose_graph(name, weights), weights
+
+
 def choose_graph(backbone: str, weights: str) -> str:
     """Returns the name of a backbone in the graph that weights belong to.
 

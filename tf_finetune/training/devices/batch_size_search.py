@@ -19,7 +19,6 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import options, train_config
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.training import optimizers
 
 _LARGEST = 256
@@ -106,7 +105,7 @@ def apply_batch_size(
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
     if (
         _is_full_batch(config)
-        or not objectives.has_gradient_steps(config)
+        or not config.has_gradient_steps
         or _has_own_rates(config)
     ):
         return options.replace(config, batch_size=size)
