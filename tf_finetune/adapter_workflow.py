@@ -156,7 +156,7 @@ def _write_network(
     """Writes the network of one adapter's head with all changes as .keras."""
     from tf_finetune import files
     from tf_finetune.adaptation import composition
-    from tf_finetune.exports import keras_archive
+    from tf_finetune.exports import export_files
 
     built = composition.build_adapted(saved, weights)
     if len(parts) == 1 and parts[0][1] == 1:
@@ -166,6 +166,6 @@ def _write_network(
         composition.add_changes(built, parts)
     output.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(output) as temporary:
-        keras_archive.save_archive(
+        export_files.save_keras(
             built.model, temporary, saved.class_names, saved.facts["decision"]
         )

@@ -3,13 +3,13 @@
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import model_options, surgery_options
+from tf_finetune.config import model_options
 from tf_finetune.exports import torchvision_networks as networks
 
 
 def _find(backbone, head="linear", **surgery):
     options = model_options.ModelOptions(
-        backbone=backbone, surgery=surgery_options.SurgeryOptions(**surgery)
+        backbone=backbone, surgery=model_options.SurgeryOptions(**surgery)
     )
     return networks.find_network(options, head)
 

@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune.backbones import build
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.model import freeze_boundary, inference
 
 _SIZE = {"image_size": 16, "resize": "squash"}
 
-_BLACK = model_options.PixelOptions(background="black")
-_SCALED = model_options.PixelOptions(pixel_range=(0, 4095))
+_BLACK = picture_options.PixelOptions(background="black")
+_SCALED = picture_options.PixelOptions(pixel_range=(0, 4095))
 
 _KEY = (
     "import keras\n"

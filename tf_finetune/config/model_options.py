@@ -8,68 +8,53 @@ from tf_finetune.config import (
     conditions,
     option_types,
     options,
-    surgery_options,
+    picture_options,
 )
 from tf_finetune.synonyms import value_synonyms as synonyms
 
-Background = Literal["white", "black", "gray"]
-
-MAX_PIXEL_VALUE = 2**16 - 1
-"""The largest value that 16 bits hold."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PixelOptions:
-    """Background of transparent pixels, and range of 16-bit values.
+class SurgeryOptions:
+    """Changes of the network itself; see docs/surgery.md.
 
     The help text of each field documents it. An impossible value raises
     `UsageError`.
     """
 
-    background: Background = options.option(
-        "white",
-        "Color behind transparent pixels: white, black or gray. Pictures "
-        "without transparency are not changed.",
-        used_by=conditions.EVERY_RUN,
+    cut_at: str | None = options.option(
+        None,
+        "Drop the layers above this one: a stage (stage4), a layer's name, or "
+        "a pattern that one layer alone matches.",
     )
-    pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
-        "auto",
-        "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
-        "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
-        "the pictures use a small part of it.",
-        used_by=conditions.EVERY_RUN,
+    head_layers: tuple[str, ...] = options.option(
+        (),
+        "Layers between the pooled features and the last one, e.g. "
+        "512,relu,dropout:0.3: numbers are dense layers; batch_norm, "
+        "layer_norm, or an activation by name.",
+        used_by={"head": ("linear", "mlp")},
+    )
+    norm: Literal["keep", "instance", "group"] = options.option(
+        "keep",
+        "Normalization in place of the backbone's batch norms, which keeps "
+        "their scale and shift.",
+    )
+    input_channels: int = options.option(
+        3, "3: color; 1: the network gets the luminance of every picture only."
     )
 
     def __post_init__(self) -> None:
-        bounds = self.bounds
-        if not isinstance(self.pixel_range, str) and not (
-            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= MAX_PIXEL_VALUE
-        ):
+        if self.input_channels not in (1, 3):
             raise errors.UsageError(
-                "--pixel_range must be auto, full or LOW,HIGH with whole "
-                f"numbers 0 <= LOW < HIGH <= {MAX_PIXEL_VALUE}, got "
-                f"{options.to_text(self.pixel_range)}."
+                "--input_channels must be 1 (gray) or 3 (RGB), got "
+                f"{self.input_channels}: picture files are decoded to RGB. For "
+                "arrays of more channels see docs/surgery.md."
             )
 
     @property
-    def bounds(self) -> tuple[int, ...]:
-        """The two 16-bit values that become 0 and 255; empty: 0 and 65535."""
-        if isinstance(self.pixel_range, str):
-            return ()
-        return tuple(self.pixel_range)
+    def changes_backbone(self) -> bool:
+        """Whether layers of the backbone are removed or replaced."""
+        return self != SurgeryOptions(head_layers=self.head_layers)
 
-    @property
-    def key(self) -> str:
-        """Text for cache keys; equal texts mean equal decoded pixels."""
-        bounds = "-".join(map(str, self.bounds)) or "full"
-        return f"{self.background}-{bounds}"
-
-
-DEFAULT_PIXELS = PixelOptions()
-"""Defaults: transparency on white, 16-bit values from 0 to 65535."""
-
-
-Resize = Literal["squash", "crop", "pad"]
 
 AdapterPrecision = Literal["float32", "float16"]
 
@@ -157,7 +142,7 @@ class ModelOptions:
         "Side of the square input in pixels; none: the backbone's own.",
         used_by=conditions.EVERY_RUN,
     )
-    resize: Resize = options.option(
+    resize: picture_options.Resize = options.option(
         "squash",
         "How a picture becomes square: squash ignores its shape, crop keeps "
         "the middle, pad adds black.",
@@ -240,10 +225,10 @@ class ModelOptions:
         "Keep batch-norm layers of the backbone as they were pretrained.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
-    pixels: PixelOptions = options.group(PixelOptions, "pixels")
-    surgery: surgery_options.SurgeryOptions = options.group(
-        surgery_options.SurgeryOptions, "surgery"
+    pixels: picture_options.PixelOptions = options.group(
+        picture_options.PixelOptions, "pixels"
     )
+    surgery: SurgeryOptions = options.group(SurgeryOptions, "surgery")
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "image_size", at_least=8)

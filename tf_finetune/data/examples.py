@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 
 SPLITS = ("train", "validation", "test")
 
@@ -146,8 +146,8 @@ class ImageData:
     pictures: tuple[Picture, ...]
     dropped: tuple[DroppedFile, ...]
     fingerprint: str
-    resize: model_options.Resize = "squash"
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    resize: picture_options.Resize = "squash"
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, picture_options
 from tf_finetune.exports import export_flags
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class ExportJob:
     model: "keras.Model"
     class_names: tuple[str, ...]
     image_size: int
-    resize: model_options.Resize
+    resize: picture_options.Resize
     destination: pathlib.Path
     proof: ParityReference
     task: str
@@ -131,7 +131,7 @@ class ExportJob:
     measuring_seconds: float = 2.0
     tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
     options: model_options.ModelOptions | None = None
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False

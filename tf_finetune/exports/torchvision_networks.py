@@ -11,7 +11,7 @@ from typing import Any, Literal
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import catalog, torch_rules
-from tf_finetune.config import model_options, surgery_options
+from tf_finetune.config import model_options
 
 Activation = Literal["none", "relu", "hard_swish"]
 
@@ -142,7 +142,7 @@ def _check_graph(spec: backbones.BackboneSpec, base: str) -> float | None:
 
 def _check_changes(options: model_options.ModelOptions, head: str) -> None:
     """Raises `UsageError` for layers that torchvision's networks lack."""
-    usual, surgery = surgery_options.SurgeryOptions(), options.surgery
+    usual, surgery = model_options.SurgeryOptions(), options.surgery
     changed = [
         f"--{field.name}"
         for field in dataclasses.fields(surgery)

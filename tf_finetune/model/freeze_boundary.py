@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.backbones import topology
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.feature_cache import batches
 
@@ -131,8 +131,8 @@ def hash_network(
     model: keras.Model,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
 ) -> str:
     """Hashes a network and its input settings to the key of its outputs.
 

@@ -73,7 +73,10 @@ def check_config(config: train_config.TrainConfig) -> None:
 
         stage_options.check_stages(config)
     _check_backbone_updates(config)
-    _check_unlabeled(config, task)
+    if config.unlabeled.effective_objective != objectives.SUPERVISED:
+        from tf_finetune.preflight import unlabeled_options
+
+        unlabeled_options.check_objective(config, task)
     _check_workers(config)
     if config.model.image_size is not None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
@@ -174,39 +177,6 @@ def _check_backbone_updates(config: train_config.TrainConfig) -> None:
             "--head_start_strength is for a linear head, which is solved; "
             f"with --head_layers={','.join(layers)} the head is trained by "
             "gradient steps. Leave one of them out."
-        )
-
-
-def _check_unlabeled(
-    config: train_config.TrainConfig, task: task_contract.Task
-) -> None:
-    name = config.unlabeled.effective_objective
-    objectives.OBJECTIVES.check(name)
-    if name == objectives.SUPERVISED:
-        return
-    if not config.unlabeled.unlabeled_data:
-        raise errors.UsageError(
-            f"--objective={name} needs --unlabeled_data: a folder or a quoted "
-            "pattern of pictures without labels."
-        )
-    if name in objectives.PSEUDO_LABELING and task.pseudo_labels is None:
-        others = sorted(
-            {*objectives.OBJECTIVES.names()} - {*objectives.PSEUDO_LABELING}
-        )
-        raise errors.UsageError(
-            f"--objective={name} is not possible with --task={task.name}, "
-            f"which has no pseudo-labels; use {', '.join(others)}."
-        )
-    # These objectives need gradient steps; others may solve the head alone.
-    if name in train_config.GRADIENT_BASED and not config.training.epochs:
-        raise errors.UsageError(
-            f"--objective={name} fine-tunes the network; --epochs=0 leaves "
-            "nothing to do."
-        )
-    if config.training.strategy == "multi_worker":
-        raise errors.UsageError(
-            "--unlabeled_data is not possible with --strategy=multi_worker; "
-            "use mirrored or one_device."
         )
 
 

@@ -15,7 +15,8 @@ from tf_finetune.backbones import build
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, scan
 from tf_finetune.data.images import verification
-from tf_finetune.feature_cache import entries, keys
+from tf_finetune.feature_cache import entries
+from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
 from tf_finetune.weights import backbone_attribute, loading, weights_source
@@ -175,7 +176,7 @@ def _make_key(
     pictures: Sequence[examples.Picture],
 ) -> str:
     """Hashes everything that the weights depend on."""
-    network = keys.hash_network(
+    network = freeze_boundary.hash_network(
         source.model,
         image_size=source.image_size,
         resize=config.model.resize,

@@ -46,8 +46,8 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Hash of that file, hexadecimal.
         report: Layers that matched, and those that did not.
-        origin: Text about the weights for the plan: the graph that a PyTorch
-            file needs, or the network that they were taken from; else "".
+        origin: Text for the plan: the graph that a PyTorch file needs, or the
+            network that the weights were taken from; else "".
     """
 
     source: str
@@ -279,7 +279,7 @@ def _has_same_surgery(
     if theirs == {**_FLAGS, "se": "False"}:
         return False
     ours = {
-        name: _format_value(getattr(options.surgery, name)) for name in _FLAGS
+        name: str(getattr(options.surgery, name) or "none") for name in _FLAGS
     }
     ours["se"] = str(options.backbone.endswith("+se"))
     if ours != theirs:
@@ -295,7 +295,3 @@ def _has_same_surgery(
             + "."
         )
     return True
-
-
-def _format_value(value: str | int | None) -> str:
-    return "none" if value is None else str(value)

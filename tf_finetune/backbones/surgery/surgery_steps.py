@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.config import surgery_options
+from tf_finetune.config import model_options
 
 _WORDS, _NUMBERS = 46, (10, 10, 11)  # Widths: 80 columns with the spaces.
 
@@ -51,7 +51,7 @@ class SurgeryResult:
 
 
 def apply_surgery(
-    backbone: backbones.Backbone, options: surgery_options.SurgeryOptions
+    backbone: backbones.Backbone, options: model_options.SurgeryOptions
 ) -> SurgeryResult:
     """Removes, inserts or replaces layers of a backbone as options request.
 
