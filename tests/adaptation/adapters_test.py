@@ -143,7 +143,7 @@ def test_impossible_sums_are_refused(name, words):
 def test_a_sum_is_applied_in_one_order_and_takes_the_lower_rate():
     assert catalog.list_adapters("norm+lora") == ("lora", "norm")
     assert catalog.list_adapters("mine:adapt") == ()
-    assert catalog.find_rate_factor("norm+lora") == 20
+    assert catalog.find_rate_factor("norm+lora") == 2
     assert catalog.find_rate_factor("freeze") == 1
 
 

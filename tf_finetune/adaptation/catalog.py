@@ -37,8 +37,8 @@ ADAPTERS = registry.Registry(
 _OF_NORMS = ("norm", "bias", "scale_shift")
 
 # Peak learning rate as a multiple of an optimizer's default for pretrained
-# weights: 2e-3 and 3e-3 with Adam's 1e-4. Adapters begin at no change at all.
-_RATE_FACTORS = {"lora": 20.0, "norm": 30.0, "bias": 30.0, "scale_shift": 30.0}
+# weights: 2e-3 and 3e-3 with Adam's 1e-3. Adapters begin at no change at all.
+_RATE_FACTORS = {"lora": 2.0, "norm": 3.0, "bias": 3.0, "scale_shift": 3.0}
 
 
 def list_adapters(adaptation: str) -> tuple[str, ...]:
