@@ -41,7 +41,7 @@ _ROOMS = [
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],
-    ["finished_workflow"],
+    ["finished_workflow", "adapter_workflow"],
     ["run"],
     ["workflow"],
     ["recommendation"],

@@ -7,6 +7,7 @@ docs/flags.md and the tests of the documents follow from this table.
 import contextlib
 import dataclasses
 import importlib
+import sys
 from collections.abc import Set
 from typing import Any
 
@@ -31,6 +32,8 @@ class Command:
             the names of the options that the command line itself sets; ""
             leaves the config as it is.
         is_resumable: Whether the same command resumes a stopped run.
+        actions: Words of which one may come first, in place of the flag
+            `--action`.
     """
 
     summary: str
@@ -39,6 +42,7 @@ class Command:
     usage: str = ""
     settle: str = ""
     is_resumable: bool = False
+    actions: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -119,6 +123,18 @@ COMMANDS = {
         usage="Lists the contents of the cache directory, or clears it:\n"
         "  python -m tf_finetune.cache --clear=features",
     ),
+    "adapters": Command(
+        summary="list, merge or add up the adapters of finished runs",
+        function="tf_finetune.adapter_workflow:manage_adapters",
+        config="tf_finetune.config.command_configs:AdaptersConfig",
+        usage="Lists adapters, or writes whole networks with them:\n"
+        "  python -m tf_finetune.adapters list --adapters=runs/flowers\n"
+        "  python -m tf_finetune.adapters merge --adapters=runs/flowers "
+        "--output=flowers.keras\n"
+        "  python -m tf_finetune.adapters compose "
+        "--adapters=runs/a:0.5,runs/b:0.5 --output=both/",
+        actions=("list", "merge", "compose"),
+    ),
 }
 
 
@@ -155,6 +171,9 @@ def start(name: str) -> None:
         console_output.prepare_streams()
         load(command.function)()
         return
+
+    if sys.argv[1:2] and sys.argv[1] in command.actions:
+        sys.argv[1] = f"--action={sys.argv[1]}"
 
     def main(config: Any) -> None:
         # The function's module takes seconds to import: a stop before it

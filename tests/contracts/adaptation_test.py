@@ -14,7 +14,12 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import files
 from tf_finetune import run as run_module
-from tf_finetune.adaptation import catalog, method
+from tf_finetune.adaptation import (
+    adapter_file,
+    catalog,
+    composition,
+    method,
+)
 from tf_finetune.config import model_options, options, train_config
 from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.semi_supervised import group_model
@@ -25,6 +30,8 @@ from tf_finetune.training.devices import device_settings
 
 _SIZE, _CLASSES, _EPOCHS, _STEPS = 16, ("a", "b", "c"), 2, 3
 _OWN = "channel_scale"
+# All adapters are one function, so two values stand for them.
+_NAMES = ("freeze", "lora+norm", _OWN, "scale_shift")
 
 
 class ChannelScale(keras.layers.Layer):
@@ -104,7 +111,9 @@ def _registered():
         yield
 
 
-@pytest.fixture(scope="module", params=[*catalog.METHODS.names(), _OWN])
+@pytest.fixture(
+    scope="module", params=[*catalog.METHODS.names(), "lora+norm", _OWN]
+)
 def name(request) -> str:
     return request.param
 
@@ -151,7 +160,7 @@ def _build(name: str, choose: Callable | None = None, **settings) -> _Case:
     )
     task = classification.TASK
     built = assembly.build_model(config.model, task, _CLASSES, seed=0)
-    adapted = catalog.METHODS.get(name)(built, config.model)
+    adapted = catalog.get_method(name)(built, config.model)
     case = _Case(built, adapted, built.trainer)
     network = choose(case) if choose else built.trainer
     trainer = fine_tuning.compile_trainer(
@@ -393,3 +402,13 @@ def test_a_run_keeps_exports_and_repeats_it(run, name):
     assert {*proven} == {path.name for path in written}
     config = run.model.get_config()
     assert {each["module"] for each in config["layers"]} == {"keras.layers"}
+    # An adapter is also a file of its own, which gives the same model.
+    assert (place / "adapter.h5").exists() == bool(catalog.list_adapters(name))
+    if catalog.list_adapters(name):
+        saved = adapter_file.read(place / "adapter.h5")
+        merged = composition.build_adapted(saved, "digits")
+        composition.load_numbers(saved, merged).merge()
+        for ours, theirs in zip(
+            merged.model.get_weights(), run.model.get_weights(), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -69,10 +69,13 @@ class House:
             LookupError: No document says how its run is made.
         """
         workdir = command.flag("workdir")
-        if command.module.endswith(".train") or not workdir:
+        # Each may have a factor behind it.
+        runs = [e.split(":")[0] for e in command.flag("adapters").split(",")]
+        if command.module.endswith(".train"):
             return
-        if not (self.folder / workdir / "run.json").exists():
-            self.need(self.run(self._trainer(workdir)))
+        for each in filter(None, [workdir, *runs]):
+            if not (self.folder / each / "run.json").exists():
+                self.need(self.run(self._trainer(each)))
         if command.module.endswith(".serve"):
             self.export(workdir)
 

@@ -100,6 +100,17 @@ def _cleared(command, house, done):
     assert "features" not in listed.stdout, listed.stdout
 
 
+def _adapted(command, house, done):
+    action, output = command.words[3], house.folder / command.flag("output")
+    if action == "list":
+        assert "fingerprint" in done.stdout
+    elif action == "merge":
+        assert output.is_file()
+    else:
+        count = len(command.flag("adapters").split(","))
+        assert len([*output.glob("*.keras")]) == count
+
+
 def _recommended(command, house, done):
     place = house.folder / f"runs/recommend-{command.flag('data').strip('/')}"
     content = json.loads((place / "recommend.json").read_text("utf-8"))
@@ -132,6 +143,7 @@ _PROMISES = {
     "predict": _predicted,
     "export": _exported,
     "cache": _cleared,
+    "adapters": _adapted,
 }
 
 

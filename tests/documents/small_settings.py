@@ -37,6 +37,8 @@ def config(name: str, flags: Sequence[str]) -> Any:
     """Returns what a command of the package is told by its flags."""
     values = absl_flags.FlagValues()
     options.define_flags(CONFIGS[name], values)
+    if flags and flags[0] in commands.COMMANDS[name].actions:
+        flags = [f"--action={flags[0]}", *flags[1:]]
     rest = values([name, *flags])
     if rest != [name]:
         raise ValueError(f"{rest[1:]} are no flags")
@@ -78,8 +80,11 @@ def smaller(
     if config.data.data == "digits:5-9":
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
-    usual = train_config.TrainConfig().model.trainable
-    if fine_tuned or steps or model.trainable not in (usual, ("head",)):
+    usual = train_config.TrainConfig().model
+    is_about_layers = model.adaptation != usual.adaptation or (
+        model.trainable not in (usual.trainable, ("head",))
+    )
+    if fine_tuned or steps or is_about_layers:
         found["epochs"] = min(training.epochs, 1)
     if training.stages:
         # They take the place of --epochs.

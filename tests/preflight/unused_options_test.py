@@ -31,6 +31,9 @@ from tf_finetune.tasks import catalog as tasks
 
 # A value of each option that is not its default.
 _GIVEN = {
+    "adapter_layers": "1x1",
+    "adapter_precision": "float16",
+    "adapter_rank": 2,
     "adaptation": "mine:adapt",
     "augmentation": "none",
     "augmentation_views": 6,
@@ -154,7 +157,8 @@ def test_an_option_is_refused_where_nothing_reads_it(
     if is_read:
         _check(config)
         return
-    words = f"--{option}=.* is for --{flag}=.*--{flag}={chosen} does not read"
+    spelled = options.to_flag(option, _GIVEN[option]).partition("=")[0]
+    words = f"{spelled}.* is for --{flag}=.*--{flag}={chosen} does not read"
     if "task" in _FIELDS[option].metadata["used_by"]:
         words = f"--{option}=.* is for --"  # The task may not read it either.
     with pytest.raises(errors.UsageError, match=words):
@@ -179,6 +183,8 @@ def test_what_stages_say_themselves_is_refused_beside_them(given):
 def test_what_is_for_fine_tuning_is_refused_without_it(option):
     given = {option: _GIVEN[option]}
     spelled = options.to_flag(option, _GIVEN[option])
+    if option.startswith("adapter_"):
+        given["adaptation"] = "lora"
     _check(_config(**given))
     if option == "epochs":  # It is itself what leaves the stage out.
         return
@@ -186,7 +192,7 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
         train.check_config(_config(epochs=0, **given))
     # A decoder or a random head alone is trained by steps, too, and a method
     # of the user's own need not read --trainable.
-    if option in ("adaptation", "trainable", "head_init"):
+    if option in ("trainable", "head_init") or "adaptation" in given:
         return
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):

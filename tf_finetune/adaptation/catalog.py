@@ -1,8 +1,161 @@
-"""Registry of adaptation methods by name (`method.Method`)."""
+"""Registry of adaptation methods by name (`method.Method`), and their sums."""
 
-from tf_finetune import registry
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tf_finetune import errors, registry
+from tf_finetune.config import model_options
+from tf_finetune.weights import weights_source
+
+if TYPE_CHECKING:
+    from tf_finetune.model import assembly
+    from tf_finetune.tasks import task as task_contract
 
 METHODS = registry.Registry(
     "adaptation method",
-    {"freeze": "tf_finetune.adaptation.freeze:adapt"},
+    {
+        "freeze": "tf_finetune.adaptation.freeze:adapt",
+        "lora": "tf_finetune.adaptation.adapters:adapt",
+        "norm": "tf_finetune.adaptation.adapters:adapt",
+        "bias": "tf_finetune.adaptation.adapters:adapt",
+        "scale_shift": "tf_finetune.adaptation.adapters:adapt",
+    },
 )
+
+ADAPTERS = registry.Registry(
+    "adapter",
+    {
+        "lora": "tf_finetune.adaptation.lora:adapt_layer",
+        "norm": "tf_finetune.adaptation.norm:adapt_layer",
+        "bias": "tf_finetune.adaptation.bias:adapt_layer",
+        "scale_shift": "tf_finetune.adaptation.scale_shift:adapt_layer",
+    },
+)
+"""Adapters, which `+` joins, in the order in which `list_adapters` has them."""
+
+# Of these one may be chosen: they say the same about a normalization layer.
+_OF_NORMS = ("norm", "bias", "scale_shift")
+
+# Peak learning rate as a multiple of an optimizer's default for pretrained
+# weights: 2e-3 and 3e-3 with Adam's 1e-3. Adapters begin at no change at all.
+_RATE_FACTORS = {"lora": 2.0, "norm": 3.0, "bias": 3.0, "scale_shift": 3.0}
+
+
+def list_adapters(adaptation: str) -> tuple[str, ...]:
+    """Lists the adapters of a value of `--adaptation`.
+
+    Args:
+        adaptation: "lora+norm".
+
+    Returns:
+        Names in the order in which they are applied, `lora` first; empty for
+        `freeze` and a method of the user's own.
+    """
+    named = adaptation.split("+")
+    if any(each not in ADAPTERS.names() for each in named):
+        return ()
+    order = ("lora", *_OF_NORMS)
+    return tuple(sorted({*named}, key=order.index))
+
+
+def get_method(adaptation: str) -> Callable:
+    """Imports and returns the method of a value of `--adaptation`.
+
+    Args:
+        adaptation: A name in `METHODS`, names of adapters joined by "+", or
+            "package.module:attribute".
+
+    Returns:
+        A `method.Method`.
+
+    Raises:
+        UsageError: A name is unknown.
+    """
+    found = list_adapters(adaptation)
+    return METHODS.get(found[0] if found else adaptation)
+
+
+def find_rate_factor(adaptation: str) -> float:
+    """Returns the factor of the optimizer's default rate; 1 for `freeze`.
+
+    The smallest one of a sum.
+    """
+    found = list_adapters(adaptation)
+    return min((_RATE_FACTORS[each] for each in found), default=1.0)
+
+
+def build_network(
+    options: model_options.ModelOptions,
+    task: "task_contract.Task",
+    names: Sequence[str],
+    seed: int,
+    *,
+    weights: str,
+) -> "assembly.Assembly":
+    """Builds a network with the weights of `--weights`, a file or an adapter.
+
+    Args:
+        options: Backbone, surgery and head.
+        task: The task.
+        names: Names of the model's outputs.
+        seed: Seed of the random weights.
+        weights: Value of `--weights`, or the path of weights in its place.
+
+    Returns:
+        A new assembly; see `assembly.build_model`, also for the errors.
+    """
+    if weights_source.is_adapter(options.backbone, weights):
+        from tf_finetune.adaptation import composition
+
+        return composition.build_model(options, task, names, seed)
+    from tf_finetune.model import assembly
+
+    return assembly.build_model(options, task, names, seed, weights=weights)
+
+
+def check_options(options: model_options.ModelOptions) -> None:
+    """Checks `--adaptation` and the layers for it, without importing Keras.
+
+    Raises:
+        UsageError: A name is unknown, adapters cannot be joined, no layer of
+            the backbone is left to adapt, or an adapter of `--weights` cannot
+            be used.
+        RunError: That file is damaged.
+    """
+    named = options.adaptation.split("+")
+    if len(named) > 1 and ":" not in options.adaptation:
+        _check_sum(options.adaptation, named)
+    else:
+        METHODS.check(options.adaptation)
+    if weights_source.is_adapter(options.backbone, options.weights):
+        from tf_finetune.adaptation import adapter_file  # Reads HDF5 files.
+
+        adapter_file.check_weights(options)
+    if list_adapters(options.adaptation) and {*options.trainable} == {"head"}:
+        raise errors.UsageError(
+            f"--adaptation={options.adaptation} adapts layers of the backbone, "
+            "and --trainable=head names none. Choose --trainable=top, all or "
+            "layer patterns, or leave --adaptation out."
+        )
+
+
+def _check_sum(adaptation: str, named: list[str]) -> None:
+    for each in named:
+        if each == "freeze":
+            raise errors.UsageError(
+                f"--adaptation={adaptation}: freeze trains the layers "
+                "themselves and is not joined with adapters. Possible are "
+                f"{', '.join(ADAPTERS.names())}."
+            )
+        ADAPTERS.check(each)
+    if len({*named}) < len(named):
+        raise errors.UsageError(
+            f"--adaptation={adaptation} names an adapter twice. Name each once."
+        )
+    twice = [each for each in named if each in _OF_NORMS]
+    if len(twice) > 1:
+        raise errors.UsageError(
+            f"--adaptation={adaptation}: {' and '.join(twice)} change the same "
+            "weights of a normalization layer. Choose one of them, with lora "
+            "or without."
+        )

@@ -31,7 +31,7 @@ def adapt(
     Raises:
         UsageError: A pattern matches no layer that has weights.
     """
-    chosen = _select_layers(built.backbone, options.trainable)
+    chosen = select_layers(built.backbone, options.trainable)
     norms = {layer.name for layer in chosen if _is_batch_norm(layer)}
     # Batch statistics of small batches are noisy: frozen norms keep theirs.
     frozen = norms if options.freeze_batch_norm else set()
@@ -51,7 +51,7 @@ def adapt(
     )
 
 
-def _select_layers(
+def select_layers(
     backbone: backbones.Backbone, trainable: Sequence[str]
 ) -> list[keras.Layer]:
     """Selects the backbone layers that `--trainable` names.

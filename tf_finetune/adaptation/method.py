@@ -3,13 +3,16 @@
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import keras
 
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.model.assembly import Assembly
+
+if TYPE_CHECKING:
+    from tf_finetune.adaptation import carrier
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,8 @@ class Adapted:
         merge: Writes the result of training into the network's own layers,
             after which added variables change nothing, as before training.
             Saved and exported models have plain Keras layers for this reason.
+        adapter: Changes that a small file can hold beside the pretrained
+            network; None where the network's own weights train.
     """
 
     trained: Mapping[str, Sequence[keras.Variable]]
@@ -46,6 +51,7 @@ class Adapted:
     description: str
     build_trainer: Callable[[keras.Model], keras.Model]
     merge: Callable[[], None]
+    adapter: "carrier.Adapter | None" = None
 
 
 class Method(Protocol):

@@ -1,7 +1,7 @@
-"""Options of evaluate, predict, export and cache."""
+"""Options of evaluate, predict, export, cache and adapters."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from tf_finetune import errors
 from tf_finetune.config import (
@@ -227,3 +227,43 @@ class CacheConfig:
         "What to remove: all, features, or entries by their name; what a "
         "running process uses stays. Empty: list.",
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptersConfig:
+    """All options of `python -m tf_finetune.adapters`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
+
+    action: Literal["list", "merge", "compose"] = options.option(
+        "list",
+        "list describes files; merge writes the network of one; compose adds "
+        "the changes of several, and writes one network for each head.",
+    )
+    adapters: tuple[str, ...] = options.option(
+        (),
+        "adapter.h5 files or workdirs; for compose each with a factor, as "
+        "runs/a:0.5 (none: 1).",
+    )
+    weights: str = options.option(
+        "",
+        "Weights that the adapters change, a value of train's --weights; "
+        "empty: those that the files name.",
+        used_by={"action": ("merge", "compose")},
+    )
+    output: str = options.option(
+        "",
+        "The .keras file of merge, or the folder of compose.",
+        used_by={"action": ("merge", "compose")},
+    )
+
+    def __post_init__(self) -> None:
+        option_types.require_value(
+            self, "adapters", "adapter.h5 files or workdirs."
+        )
+        if self.action != "list":
+            option_types.require_value(
+                self, "output", "a .keras file, or a folder for compose."
+            )

@@ -56,6 +56,8 @@ class SurgeryOptions:
         return self != SurgeryOptions(head_layers=self.head_layers)
 
 
+AdapterPrecision = Literal["float32", "float16"]
+
 DEFAULT_LAYER_DECAY = 0.9
 """The layer decay of `--layer_decay=auto` where all layers move."""
 
@@ -88,8 +90,8 @@ class ModelOptions:
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
         ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
-        "config.json, or the workdir of an earlier run; FILE::NAME for one of "
-        "several networks in a file.",
+        "config.json, an adapter.h5, or the workdir of an earlier run; "
+        "FILE::NAME for one of several networks in a file.",
         used_by=conditions.EVERY_RUN,
     )
     preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
@@ -177,21 +179,37 @@ class ModelOptions:
     adaptation: str = options.option(
         "freeze",
         "How fine-tuning changes the backbone: freeze trains the layers of "
-        "--trainable and keeps the others as pretrained.",
+        "--trainable and keeps the others as pretrained; lora, norm, bias and "
+        "scale_shift train a few new numbers instead, e.g. lora+norm.",
         used_by=conditions.FINE_TUNING,
         names_part=True,
-        known_parts=("freeze",),
+        known_parts=("freeze", "lora", "norm", "bias", "scale_shift"),
+    )
+    adapter_rank: int = options.option(
+        4,
+        "Rank of the change of a kernel; 2 at most for depthwise kernels.",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("lora",)},
+    )
+    adapter_layers: tuple[str, ...] = options.option(
+        ("auto",),
+        "Kernels within --trainable that lora changes: auto (all), 1x1 (with "
+        "dense layers), depthwise, or layer patterns (comma-separated).",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("lora",)},
+    )
+    adapter_precision: AdapterPrecision = options.option(
+        "float32",
+        "Numbers in adapter.h5: float16 halves the file and rounds them.",
+        used_by={
+            **conditions.FINE_TUNING,
+            "adaptation": ("lora", "norm", "bias", "scale_shift"),
+        },
     )
     trainable: tuple[str, ...] = options.option(
         ("top",),
-        "Layers that fine-tuning trains: head, top (the last stage), all, or "
-        "layer patterns such as conv5* (comma-separated; the head always "
-        "trains).",
-        used_by={
-            **conditions.FINE_TUNING,
-            "adaptation": ("freeze",),
-            "stages": conditions.NOT_GIVEN,
-        },
+        "Layers that fine-tuning trains or adapts: head, top (the last stage), "
+        "all, or layer patterns such as conv5* (comma-separated; the head "
+        "always trains).",
+        used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
     )
     layer_decay: float | Literal["auto"] = options.option(
         "auto",
@@ -222,6 +240,10 @@ class ModelOptions:
             )
         option_types.require_range(self, "dropout", at_least=0, below=1)
         option_types.require_range(self, "l2", at_least=0)
+        option_types.require_range(self, "adapter_rank", at_least=1)
+        option_types.require_value(
+            self, "adapter_layers", "auto, 1x1, depthwise or layer patterns."
+        )
         option_types.require_range(self, "layer_decay", above=0, at_most=1)
         _check_target_range(self.target_range)
         option_types.require_value(

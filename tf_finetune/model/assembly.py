@@ -32,6 +32,7 @@ class Assembly:
         head: Inputs of the head → logits.
         loaded: Origin of the backbone's weights; None for random ones.
         changes: Changes that surgery made to the backbone.
+        seed: Seed of the random weights.
     """
 
     backbone: backbones.Backbone
@@ -41,6 +42,7 @@ class Assembly:
     head: keras.Model
     loaded: loading.LoadedWeights | None
     changes: tuple[surgery_steps.Change, ...]
+    seed: int
 
     @property
     def features(self) -> batches.RowLayout:
@@ -104,6 +106,7 @@ def build_model(
         head=keras.Model(inputs, top.logits, name="head"),
         loaded=made.loaded,
         changes=made.changes,
+        seed=seed,
     )
 
 

@@ -52,7 +52,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
-    adaptation.METHODS.check(config.model.adaptation)
+    adaptation.check_options(config.model)
     head = task.head(config.model.head)
     if config.model.surgery.head_layers:
         layer_grammar.parse_layers(config.model.surgery.head_layers)

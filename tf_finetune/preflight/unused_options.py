@@ -262,7 +262,7 @@ def _choose_part(flag: str, given: str | None, chosen: str) -> Choice:
     """Returns the choice of a part that a flag names or leaves open."""
     origin = f", chosen by --{flag}={options.to_text(given)},"
     return Choice(
-        values=[chosen],
+        values=chosen.split("+"),  # Adapters may be joined.
         shown=f"--{flag}={chosen}" + ("" if given == chosen else origin),
         known=_list_known(flag),
     )

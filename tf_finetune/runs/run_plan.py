@@ -4,6 +4,7 @@ import dataclasses
 
 from absl import logging
 
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
@@ -12,7 +13,7 @@ from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import head_stage
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import head_fit, optimizers
+from tf_finetune.training import adapter_rates, head_fit, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,21 +210,30 @@ def _format_batch_fit(context: contexts.RunContext) -> str:
 def format_rate(context: contexts.RunContext) -> str:
     """Formats the learning rate of a run with its origin."""
     options, asked = context.config.training, context.requested_config.training
-    rate = optimizers.choose_learning_rate(options)
+    rate, usual = (
+        optimizers.choose_learning_rate(adapter_rates.resolve_options(each))
+        for each in (context.config, context.requested_config)
+    )
     # The rate's origin: the user, the optimizer's default, or that default
     # scaled to the batch size that was found.
     if asked.learning_rate is not None:
         origin = "given"
     elif context.largest_batch is None:
-        origin = f"the default of {options.optimizer}"
+        origin = f"the default of {options.optimizer}{_name_adapters(context)}"
     else:
-        usual = optimizers.choose_learning_rate(asked)
         origin = (
-            f"the default of {options.optimizer}, {usual:g} for "
+            f"the default of {options.optimizer}{_name_adapters(context)}, "
+            f"{usual:g} for "
             f"{optimizers.REFERENCE_BATCH_SIZE} pictures, "
             f"{optimizers.choose_scaling_rule(options)}"
         )
     return f"{rate:g} ({origin}; --learning_rate)"
+
+
+def _name_adapters(context: contexts.RunContext) -> str:
+    """Returns " with lora" where the default rate is that of an adapter."""
+    found = adaptation.list_adapters(context.config.model.adaptation)
+    return f" with {' + '.join(found)}" if found else ""
 
 
 def format_updates(

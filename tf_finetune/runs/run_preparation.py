@@ -140,7 +140,7 @@ def _build_model(
     filled: "filled_backbone.FilledBackbone | None",
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
-    built = assembly.build_model(
+    built = adaptation.build_network(
         config.model,
         task,
         inspected.class_names,
@@ -156,7 +156,7 @@ def _build_model(
         stages = stage_preparation.prepare_stages(config, built)
         adapted, cut = stages[0].adapted, stages[0].boundary
     else:
-        adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapt = adaptation.get_method(config.model.adaptation)
         adapted, cut = adapt(built, config.model), None
         if contexts.fine_tunes(config, adapted):
             # Everything below the first of these layers is computed once.

@@ -46,7 +46,7 @@ def _adapt_network(
 ) -> method.Adapted:
     """Prepares the network for one stage, as for a run of that stage alone."""
     single = fit_stage_options.make_stage_config(config, options)
-    adapt = adaptation.METHODS.get(single.model.adaptation)
+    adapt = adaptation.get_method(single.model.adaptation)
     try:
         return adapt(built, single.model)
     except errors.UsageError as error:

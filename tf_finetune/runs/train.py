@@ -103,6 +103,11 @@ def train(
         if config.data.takes_rows:
             figures = _fuse_inputs(context, result, figures)
     results.save_results(context, result)
+    if context.adapted.adapter:
+        # Loaded only here: other runs need no adapters.
+        from tf_finetune.runs import adapter_record
+
+        adapter_record.write_adapter(context, result, figures)
     results.finish_run(context, result, time.monotonic() - start)
     report(context.task.figures.text(figures))
     report(f"Results saved to {place.path}")

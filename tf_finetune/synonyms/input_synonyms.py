@@ -171,6 +171,30 @@ MODEL = (
         "patterns of layers such as conv5*.",
     ),
     value_synonyms.define(
+        "adaptation",
+        "lora use_lora enable_lora peft peft_type use_peft adapter "
+        "adapter_type",
+        "It names what is trained: --adaptation=lora, norm, bias, scale_shift, "
+        "or a sum such as lora+norm.",
+    ),
+    value_synonyms.define(
+        "adapter_rank",
+        "lora_rank lora_r lora_dim rank",
+        "It is the rank of lora: --adapter_rank=4.",
+    ),
+    value_synonyms.define(
+        "",
+        "lora_alpha lora_dropout lora_bias use_rslora use_dora",
+        "α is the smaller of the rank and 4, and a change of weights has no "
+        "dropout; --adapter_rank and --learning_rate set how much it moves.",
+    ),
+    value_synonyms.define(
+        "adapter_layers",
+        "target_modules lora_target_modules modules_to_adapt",
+        "It selects kernels: --adapter_layers=auto, 1x1, depthwise, or "
+        "patterns of layers; --trainable says where.",
+    ),
+    value_synonyms.define(
         "freeze_batch_norm",
         "freeze_bn train_bn bn_freeze freeze_batchnorm frozen_bn bn_eval",
         "Statistics stay unless --freeze_batch_norm=false is given.",

@@ -6,7 +6,7 @@ object: a model file cannot run code here.
 
 import io
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 from tf_finetune import errors, files
 from tf_finetune.untrusted import archives, keras_files
@@ -18,6 +18,9 @@ from tf_finetune.weights import (
 )
 from tf_finetune.weights.torch import formats as torch_formats
 
+ADAPTER_ATTRIBUTE = "tf_finetune_adapter"
+"""Attribute of the HDF5 files that `adaptation.adapter_file` writes."""
+
 # Signatures at the start of HDF5 and zip files.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -25,11 +28,13 @@ _ZIP = b"PK\x03\x04"
 _FLAGS_BYTES = 1 << 20
 
 
-def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
+def detect_kind(
+    path: pathlib.Path,
+) -> saved_weights.Kind | Literal["adapter"]:
     """Detects the kind of a weights file or workdir by content, not by name.
 
-    A file of kind "torch" is read by `tf_finetune.weights.torch`, the others by
-    `read_weights`.
+    A file of kind "torch" is read by `tf_finetune.weights.torch`, one of kind
+    "adapter" by `tf_finetune.adaptation`, the others by `read_weights`.
 
     Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
 
@@ -95,6 +100,12 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
         raise errors.UsageError(
             f"--weights={path} is a PyTorch file and not one of Keras. "
             f"{foreign_formats.READABLE_HINT}"
+        )
+    if kind == "adapter":
+        raise errors.UsageError(
+            f"--weights={path} is an adapter, which changes the weights of a "
+            "network and does not hold them; here a whole network is needed. "
+            "`python -m tf_finetune.adapters merge` writes one."
         )
     file = path / keras_files.WEIGHTS_MEMBER if kind == "workdir" else path
     with keras_files.explain_errors(file):
@@ -211,7 +222,9 @@ def _detect_folder_kind(path: pathlib.Path) -> saved_weights.Kind:
     )
 
 
-def _detect_hdf5_kind(path: pathlib.Path) -> saved_weights.Kind:
+def _detect_hdf5_kind(
+    path: pathlib.Path,
+) -> saved_weights.Kind | Literal["adapter"]:
     import h5py
 
     from tf_finetune.untrusted import hdf5_structure
@@ -219,6 +232,8 @@ def _detect_hdf5_kind(path: pathlib.Path) -> saved_weights.Kind:
 
     with keras_files.explain_errors(path), h5py.File(path, "r") as opened:
         hdf5_structure.list_objects(opened)
+        if ADAPTER_ATTRIBUTE in opened.attrs:
+            return "adapter"
         if hdf5_layers.is_classic(opened):
             return "classic_h5"
         if hdf5_layers.is_keras3(opened):

@@ -127,6 +127,20 @@ def choose_graph(backbone: str, weights: str) -> str:
     return torch_names.find_torch_name(backbone) or backbone
 
 
+def is_adapter(backbone: str, weights: str) -> bool:
+    """Returns whether a value of `--weights` is the path of an adapter file.
+
+    Args:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes them.
+    """
+    spec, _ = catalog.find_spec(backbone)
+    path = parse_source(weights).path
+    if not weights or weights in list_names(spec) or not path.is_file():
+        return False
+    return weights_file.detect_kind(path) == "adapter"
+
+
 def choose_preprocessing(backbone: str, weights: str, asked: str) -> str:
     """Returns the preprocessing that weights belong to.
 

@@ -19,8 +19,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import method
-from tf_finetune.config import options, train_config, training_options
+from tf_finetune.adaptation import carrier, lora, method
+from tf_finetune.config import (
+    model_options,
+    options,
+    train_config,
+    training_options,
+)
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
@@ -54,6 +59,7 @@ CASES = {
     "batch_norm_last_of_one": {
         "optimizer": "sgd", "sync_batch_norm": True, "examples": 33,
     },
+    "adapter": {"optimizer": "adamw", "adapted": True},
     "overflow": {"optimizer": "adamw", "scaled": True},
     "float16": {"optimizer": "momentum", "scaled": True, "float16": True},
     "all_together": {
@@ -76,7 +82,10 @@ ON_ONE = (
     "adamw", "accumulation", "averages", "batch_norm", "all_together",
     "layer_decay",
 )  # fmt: skip
-_OURS = ("class_weights", "l2", "scaled", "float16", "examples", "factor")
+_OURS = (
+    "class_weights", "l2", "scaled", "float16", "examples", "factor",
+    "adapted",
+)  # fmt: skip
 
 
 def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +113,19 @@ def _model(case: dict) -> keras.Model:
     if case.get("sync_batch_norm"):
         layers.append(keras.layers.BatchNormalization(momentum=0.5))
     made = keras.Sequential([*layers, keras.layers.Dense(3)])
-    return keras.Model(made.inputs[0], made.outputs[0])
+    model = keras.Model(made.inputs[0], made.outputs[0])
+    return _adapt(model) if case.get("adapted") else model
+
+
+def _adapt(model: keras.Model) -> keras.Model:
+    """Returns the model with an adapter of its first dense layer."""
+    layer = model.layers[1]
+    layer.trainable = False
+    site = carrier.Site(
+        owner=layer.name, layer=layer, place=0, feeds_batch_norm=False, seed=1
+    )
+    changes = lora.adapt_layer(site, model_options.ModelOptions())
+    return carrier.build_trainer(model, carrier.Adapter(model, changes))
 
 
 def _compiled(case: dict, *, plain: bool) -> keras.Model:

@@ -165,6 +165,12 @@ def test_two_devices_come_to_what_one_process_comes_to(case, one, several):
     _assert_same(several["mirrored"][case], one[case])
 
 
+def test_an_adapter_on_two_devices_is_that_of_one(one, several):
+    found, expected = several["mirrored"]["adapter"], one["adapter"]
+    for ours, theirs in zip(found["weights"], expected["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
 def test_a_head_trained_by_steps_is_the_same_beside_two_devices(one, several):
     _assert_same(several["mirrored"]["head"], one["head"])
 

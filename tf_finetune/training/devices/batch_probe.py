@@ -80,7 +80,7 @@ def train_few_steps(
     names = [str(number) for number in range(num_classes)]
     with strategy.scope():
         built = assembly.build_model(config.model, task, names, config.seed)
-        adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapt = adaptation.get_method(config.model.adaptation)
         adapted = adapt(built, config.model)
         trainer = fine_tuning.compile_trainer(
             adapted.build_trainer(built.trainer),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import options, train_config
 from tf_finetune.training import optimizers
 
@@ -109,6 +110,8 @@ def apply_batch_size(
     ):
         return options.replace(config, batch_size=size)
     rate = optimizers.scale_learning_rate(config.training, size)
+    if config.training.learning_rate is None:
+        rate *= adaptation.find_rate_factor(config.model.adaptation)
     return options.replace(config, batch_size=size, learning_rate=rate)
 
 

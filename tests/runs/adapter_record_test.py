@@ -1,0 +1,40 @@
+"""Tests of tf_finetune/runs/adapter_record.py: when there is no file."""
+
+import pathlib
+import types
+
+import numpy as np
+import pytest
+
+from tf_finetune.adaptation import adapter_file
+from tf_finetune.runs import adapter_record
+from tf_finetune.workdir import workdir_files
+
+
+def _make_context(folder: pathlib.Path, numbers: dict | None):
+    """Returns a stand-in for the parts of a run's context that are read."""
+    make = types.SimpleNamespace
+    return make(
+        place=workdir_files.Workdir(folder),
+        adapted=make(adapter=make(find_merged=lambda: numbers)),
+        assembly=make(head=make(weights=[np.zeros(2)])),
+        config=make(model=make(adapter_precision="float16")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (None, "the kept model (ada_bn) is not the pretrained network"),
+        ({"3_conv/kernel/a": np.full(2, 1e6)}, "float16 cannot hold"),
+    ],
+)
+def test_a_run_ends_without_a_file_where_none_is_possible(
+    tmp_path, monkeypatch, caplog, numbers, words
+):
+    facts = {"format": adapter_file.FORMAT}
+    monkeypatch.setattr(adapter_record, "_describe", lambda *_: facts)
+    result = types.SimpleNamespace(chosen=types.SimpleNamespace(name="ada_bn"))
+    adapter_record.write_adapter(_make_context(tmp_path, numbers), result, {})
+    assert words in caplog.text
+    assert not [*tmp_path.iterdir()]
