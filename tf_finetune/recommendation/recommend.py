@@ -17,7 +17,8 @@ from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options, recommend_config
 from tf_finetune.data import arrays, data_statistics, examples, scan
 from tf_finetune.preflight import unused_options
-from tf_finetune.recommendation import candidates, time_budget
+from tf_finetune.recommendation import candidates
+from tf_finetune.runs import time_budget
 from tf_finetune.tasks import catalog as tasks
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Time budget of a recommendation, and the steps that it leaves out."""
+"""Time budget of a comparison, and the steps that it leaves out."""
 
 import dataclasses
 import time
@@ -10,7 +10,7 @@ from absl import logging
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkippedStep:
-    """Step of a recommendation that did not fit into the time budget.
+    """Step of a comparison that did not fit into the time budget.
 
     Attributes:
         what: Description of the step, e.g. "resnet50 on 40 pictures".
