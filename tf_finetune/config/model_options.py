@@ -198,6 +198,7 @@ class ModelOptions:
         "layer patterns such as conv5* (comma-separated; the head always "
         "trains).",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+        in_recipe=True,
     )
     layer_decay: float | Literal["auto"] = options.option(
         "auto",
@@ -207,6 +208,7 @@ class ModelOptions:
         "1: one rate; auto: 0.9 with --trainable=all, except with "
         "--weights=none, else 1.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+        in_recipe=True,
     )
     freeze_batch_norm: bool = options.option(
         True,

@@ -2,14 +2,17 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from collections.abc import Collection
+from typing import Any, Literal
 
+from tf_finetune import errors
 from tf_finetune.config import (
     conditions,
     data_options,
     model_options,
     option_types,
     options,
+    recipe_options,
     training_options,
 )
 
@@ -71,6 +74,7 @@ class OutputOptions:
         "Compute the layers below the first one that trains once, not in "
         "every epoch; auto measures both ways and takes the cheaper one.",
         used_by=conditions.FINE_TUNING,
+        in_recipe=True,
     )
     cache_gb: float = options.option(
         20.0,
@@ -202,10 +206,59 @@ class TrainConfig:
     unlabeled: UnlabeledOptions = options.group(
         UnlabeledOptions, "pictures without labels"
     )
+    recipe: recipe_options.RecipeOptions = options.group(
+        recipe_options.RecipeOptions, "settings chosen from the data"
+    )
     seed: int = options.option(0, "Seed of every random draw.")
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "seed", at_least=0, below=2**31)
+        check_skipped(self.recipe.recipe_skip)
+        if self.recipe.time_budget is not None:
+            _ = self.recipe.budget_seconds  # Raises for an impossible one.
+
+
+def check_skipped(names: tuple[str, ...]) -> None:
+    """Checks a value of `--recipe_skip`.
+
+    Raises:
+        UsageError: A name is no option that a recipe chooses.
+    """
+    possible = list_recipe_options() if names else ()
+    for name in names:
+        if name not in possible:
+            raise errors.make_unknown_error("--recipe_skip", name, possible)
+
+
+def list_recipe_options() -> tuple[str, ...]:
+    """Returns the names of the options that `--recipe=auto` may choose."""
+    return tuple(
+        name
+        for name, field, _, _ in options.list_options(TrainConfig)
+        if field.metadata["in_recipe"]
+    )
+
+
+def mark_given(config: Any, given: Collection[str]) -> Any:
+    """Adds options that the user gave to those that a recipe leaves alone.
+
+    Args:
+        config: The config of any command.
+        given: Names of the options that were given, in whatever way.
+
+    Returns:
+        A config whose `recipe_skip` also names the given options that a recipe
+        may choose; `config` itself where no recipe is asked for or nothing is
+        fine-tuned.
+    """
+    values = options.collect_values(config)
+    # The command recipe has no option `recipe`.
+    has_recipe = values.get("recipe", "auto") == "auto"
+    if "recipe_skip" not in values or not has_recipe or not values["epochs"]:
+        return config
+    skipped = {*values["recipe_skip"], *given}
+    names = [name for name in list_recipe_options() if name in skipped]
+    return options.replace(config, recipe_skip=tuple(names))
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:
