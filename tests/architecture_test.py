@@ -40,6 +40,7 @@ _ROOMS = [
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],
+    ["recipe_search"],
     ["finished_workflow"],
     ["run"],
     ["workflow"],

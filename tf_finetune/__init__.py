@@ -21,6 +21,7 @@ _PUBLIC = {
     "predict": "tf_finetune.finished_workflow",
     "export": "tf_finetune.finished_workflow",
     "recommend": "tf_finetune.recommendation.recommend",
+    "recipe": "tf_finetune.recipe_search.command",
     "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.startup",
     "start_server": "tf_finetune.serving.startup",

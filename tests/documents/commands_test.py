@@ -110,7 +110,17 @@ def _recommended(command, house, done):
         assert f"`{key}`" in page, key
 
 
+def _chosen(command, house, done):
+    (place,) = (house.folder / "runs").glob("recipe-*")
+    content = json.loads((place / "recipe.json").read_text("utf-8"))
+    page = (documented_commands.ROOT / "docs/recipe.md").read_text("utf-8")
+    for key in content:
+        assert f"`{key}`" in page, key
+    assert "--recipe=none" in (place / "recipe.flags").read_text("utf-8")
+
+
 _PROMISES = {
+    "recipe": _chosen,
     "recommend": _recommended,
     "train": _trained,
     "evaluate": _evaluated,

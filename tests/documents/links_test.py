@@ -95,7 +95,7 @@ def _missing_files(text) -> list[str]:
     A path may begin in any folder of the project; NAME and my_ are examples.
     """
     named = re.findall(r"[\w/-]+\.(?:py|sh|ipynb|flags)\b", text)
-    examples = re.compile(r".*NAME|my_|run\.flags")
+    examples = re.compile(r".*NAME|my_|(run|recipe)\.flags")
     return [
         name
         for name in named

@@ -79,6 +79,10 @@ def smaller(
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
     usual = train_config.TrainConfig().model.trainable
+    has_recipe = config.recipe.recipe == "auto"
+    if has_recipe:
+        found["time_budget"] = "1s"
+    fine_tuned = fine_tuned or has_recipe
     if fine_tuned or steps or model.trainable not in (usual, ("head",)):
         found["epochs"] = min(training.epochs, 1)
     if model.task == "segmentation":

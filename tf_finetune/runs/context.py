@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -40,6 +41,8 @@ class RunContext:
         cache: Cached features and activations of the frozen layers.
         strategy: The devices; variables must be made in its scope.
         settings: Precision, compilation and other settings of the devices.
+        recipe_lines: By option that `--recipe=auto` chose, its value and the
+            reason in one line; other lines of the recipe under "".
     """
 
     config: train_config.TrainConfig
@@ -55,6 +58,7 @@ class RunContext:
     cache: run_cache.RunCache
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
+    recipe_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def image_size(self) -> int:

@@ -57,6 +57,11 @@ class Workdir:
         return self.path / "run.json"
 
     @property
+    def recipe_files(self) -> tuple[pathlib.Path, pathlib.Path]:
+        """JSON and flagfile of the settings chosen by `--recipe=auto`."""
+        return self.path / "recipe.json", self.path / "recipe.flags"
+
+    @property
     def labels(self) -> pathlib.Path:
         """Text file of class names, one a line, in the order of the outputs."""
         return self.path / "labels.txt"
