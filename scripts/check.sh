@@ -5,7 +5,7 @@
 #   bash scripts/check.sh --campaign tests/FILE   what scripts/campaigns/ runs
 # Further arguments are passed on to pytest: bash scripts/check.sh -k splits
 source "$(dirname "$0")/environment.sh"
-prepare_environment dev,lite,litert,onnx,serve
+prepare_environment dev,lite,litert,onnx,serve,tune
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

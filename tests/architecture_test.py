@@ -45,6 +45,7 @@ _ROOMS = [
     ["run"],
     ["workflow"],
     ["recommendation"],
+    ["tuning"],
     ["__main__", "__init__"],
 ]
 # The doors of the commands, which nobody imports.

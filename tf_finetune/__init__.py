@@ -22,6 +22,7 @@ _PUBLIC = {
     "export": "tf_finetune.finished_workflow",
     "recommend": "tf_finetune.recommendation.recommend",
     "recipe": "tf_finetune.recipe_search.command",
+    "tune": "tf_finetune.tuning.tune",
     "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.startup",
     "start_server": "tf_finetune.serving.startup",

@@ -68,6 +68,17 @@ COMMANDS = {
         settle="tf_finetune.preflight.config_completion:complete_config",
         is_resumable=True,
     ),
+    "tune": Command(
+        summary="search the settings of a run by trials",
+        function="tf_finetune.tuning.tune:tune_run",
+        config="tf_finetune.config.tune_config:TuneConfig",
+        usage="Searches the settings that are best on validation, in trials; "
+        "takes every flag of train:\n"
+        "  python -m tf_finetune.tune --study=runs/study --data=flowers/ "
+        "--trials=40",
+        settle="tf_finetune.tuning.base_run:complete_config",
+        is_resumable=True,
+    ),
     "evaluate": Command(
         summary="evaluate a finished run, on its own or on other pictures",
         function="tf_finetune.finished_workflow:evaluate_run",

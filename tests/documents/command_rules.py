@@ -74,6 +74,8 @@ RULES = (
     Rule(r"pip install .+", "installed"),
     Rule(r"apt install chromium .+", "not run",
          reason="it changes the machine, as an administrator"),
+    Rule(_SCRIPTS + r"ray_tune\.py .+", "not run",
+         reason="Ray is no dependency"),
     Rule(r"srun .+", "not run",
          reason="there is no Slurm; what it starts is run without it"),
     Rule(r"python -m tf_finetune\.train --strategy=tpu .+", "not run",

@@ -66,6 +66,9 @@ class House:
                 words.append("--image_size=32")
             elif name == "recipe":
                 words += [*_SMALL_RECIPE]
+            elif name == "tune":
+                small = small_settings.smaller(config.run, fine_tuned=True)
+                words += ["--trials=2", *small_settings.as_flags(small)]
             self._done[name, config] = self.wait(words)
         return self._done[name, config]
 

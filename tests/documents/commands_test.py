@@ -119,8 +119,23 @@ def _chosen(command, house, done):
     assert "--recipe=none" in (place / "recipe.flags").read_text("utf-8")
 
 
+def _tuned(command, house, done):
+    # Beside the folders of documents that write "/shared/…".
+    place = house.folder / command.flag("study").lstrip("/")
+    content = json.loads((place / "study.json").read_text("utf-8"))
+    assert len(content["trials"]) == 2
+    assert str(place.name) in done.stdout
+    page = (documented_commands.ROOT / "docs/tuning.md").read_text("utf-8")
+    for key in (*content, *content["trials"][0]):
+        assert f"`{key}`" in page, key
+    for each in place.iterdir():
+        name = each.name.replace("0000", "0007").replace("0001", "0007")
+        assert name in page, name
+
+
 _PROMISES = {
     "recipe": _chosen,
+    "tune": _tuned,
     "recommend": _recommended,
     "train": _trained,
     "evaluate": _evaluated,

@@ -92,10 +92,12 @@ def _project_files() -> str:
 def _missing_files(text) -> list[str]:
     """Returns the names of programs in a text that no file has.
 
-    A path may begin in any folder of the project; NAME and my_ are examples.
+    A path may begin in any folder of the project; NAME and my_ are examples,
+    and runs and studies write flagfiles of their own.
     """
     named = re.findall(r"[\w/-]+\.(?:py|sh|ipynb|flags)\b", text)
-    examples = re.compile(r".*NAME|my_|(run|recipe)\.flags")
+    own = r"(run|best|recipe)\.flags"
+    examples = re.compile(rf".*NAME|my_|{own}|trial-0")
     return [
         name
         for name in named

@@ -15,7 +15,7 @@ from documents import command_runner as houses
 from tf_finetune.workdir import workdir_files
 
 # What prepares an environment finds these up to date in the copy.
-_EXTRAS = {"check.sh": "cpu,dev,lite,litert,onnx,serve"}
+_EXTRAS = {"check.sh": "cpu,dev,lite,litert,onnx,serve,tune"}
 _PYTHON = """#!/bin/sh
 case "$2" in tf_finetune.train) set -- "$@" {smaller} ;; esac
 exec "{python}" "$@"

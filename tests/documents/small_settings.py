@@ -81,7 +81,7 @@ def smaller(
     usual = train_config.TrainConfig().model.trainable
     has_recipe = config.recipe.recipe == "auto"
     if has_recipe:
-        found["time_budget"] = "1s"
+        found["recipe_budget"] = "1s"
     fine_tuned = fine_tuned or has_recipe
     if fine_tuned or steps or model.trainable not in (usual, ("head",)):
         found["epochs"] = min(training.epochs, 1)

@@ -57,7 +57,10 @@ def test_labels_that_are_no_class_have_no_counts(label):
 
 def test_options_that_differ_or_are_skipped_are_given():
     found = _collect(
-        _make_data("aabb"), epochs=3, recipe_skip="trainable", time_budget="2m"
+        _make_data("aabb"),
+        epochs=3,
+        recipe_skip="trainable",
+        recipe_budget="2m",
     )
     assert found.given == {"epochs", "trainable"}
     assert found.settings["epochs"] == 3

@@ -156,11 +156,11 @@ def test_workers_are_told_to_share_a_flagfile(keywords, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"time_budget": "9s"}, "--time_budget=9s is for --recipe=auto"),
+        ({"recipe_budget": "9s"}, "--recipe_budget=9s is for --recipe=auto"),
         ({"recipe_skip": "epochs"}, "--recipe_skip=epochs is for --recipe"),
         ({"recipe": "auto", "recipe_skip": "epoch"}, "Did you mean 'epochs'"),
         ({"recipe": "auto", "epochs": 0}, "--epochs=0 leaves that out"),
-        ({"recipe": "auto", "time_budget": "soon"}, "must be a duration"),
+        ({"recipe": "auto", "recipe_budget": "soon"}, "must be a duration"),
     ],
 )
 def test_an_option_without_effect_is_refused(

@@ -47,7 +47,7 @@ def test_damaged_notes_are_measured_anew(tmp_path, make_trial):
 
 def test_the_key_changes_with_settings_and_data_but_not_with_the_budget():
     assert _make_key() == _make_key(
-        workdir="w", recipe="auto", time_budget="9s"
+        workdir="w", recipe="auto", recipe_budget="9s"
     )
     assert _make_key() != _make_key(epochs=3)
     assert _make_key() != _make_key(fingerprint="other")

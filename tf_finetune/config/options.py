@@ -80,7 +80,8 @@ def group(config_class: type[Config], title: str) -> Config:
 
     Args:
         config_class: A frozen dataclass of options.
-        title: The heading of its flags in `--help`.
+        title: The heading of its flags in `--help`; "" keeps the headings of
+            the groups within it.
     """
     return dataclasses.field(
         default_factory=config_class, metadata={"title": title}
@@ -212,7 +213,7 @@ def list_options(
         if "title" in field.metadata:
             title = field.metadata["title"]
             inner = list_options(field.default_factory)
-            found += [(n, f, v, title) for n, f, v, _ in inner]
+            found += [(n, f, v, title or own) for n, f, v, own in inner]
         else:
             found.append((field.name, field, field.default, "run"))
     names = [name for name, _, _, _ in found]

@@ -27,7 +27,7 @@ class RecipeOptions:
         "recipe.flags; none: the defaults. A flag that is given is kept.",
         used_by=conditions.FINE_TUNING,
     )
-    time_budget: str | None = options.option(
+    recipe_budget: str | None = options.option(
         None, _TIME_BUDGET, used_by=_READERS
     )
     recipe_skip: tuple[str, ...] = options.option(
@@ -39,9 +39,9 @@ class RecipeOptions:
 
     @property
     def budget_seconds(self) -> float | None:
-        """Seconds of `time_budget`; None without a limit.
+        """Seconds of `recipe_budget`; None without a limit.
 
         Raises:
             UsageError: It is no duration.
         """
-        return durations.parse_duration("time_budget", self.time_budget)
+        return durations.parse_duration("recipe_budget", self.recipe_budget)

@@ -89,6 +89,11 @@ class OutputOptions:
         "Also write TensorBoard events (needs the extra [tensorboard]).",
         used_by=conditions.FINE_TUNING,
     )
+    withhold_test: bool = options.option(
+        False,
+        "Leave the test pictures out of the evaluation, as a choice among runs "
+        "must; `evaluate --workdir=…` evaluates them later.",
+    )
     plan: bool = options.option(
         False, "Print the plan of the run and its cost, then stop."
     )
@@ -214,7 +219,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         option_types.require_range(self, "seed", at_least=0, below=2**31)
         check_skipped(self.recipe.recipe_skip)
-        if self.recipe.time_budget is not None:
+        if self.recipe.recipe_budget is not None:
             _ = self.recipe.budget_seconds  # Raises for an impossible one.
 
 

@@ -134,8 +134,10 @@ def make_train_config(
     """
     values = options.collect_values(config)
     del values["output"]
+    budget = values.pop("time_budget")
     return options.from_keywords(
-        train_config.TrainConfig, {**values, "recipe": "auto"}
+        train_config.TrainConfig,
+        {**values, "recipe": "auto", "recipe_budget": budget},
     )
 
 
@@ -179,6 +181,7 @@ def _decide(
         folder / "trials",
         largest_batch=largest,
         choose_budget=choose_budget,
+        budget_flag="--time_budget",
     )
     writing.write_files(found, folder / "recipe.json", folder / "recipe.flags")
     lines = writing.format_lines(found)

@@ -70,6 +70,7 @@ def decide(
     *,
     largest_batch: int | None,
     choose_budget: ChooseBudget,
+    budget_flag: str = "--recipe_budget",
 ) -> recipe.Recipe:
     """Decides by data and by trials, and starts TensorFlow for these.
 
@@ -81,6 +82,7 @@ def decide(
         largest_batch: Largest batch size that fits into memory; None without
             `--batch_size=auto`.
         choose_budget: Called once with the seconds of features and probe.
+        budget_flag: The flag that sets this time.
 
     Returns:
         The recipe.
@@ -89,7 +91,10 @@ def decide(
         UsageError, DataError, RunError: As of training.
     """
     environment.start_tensorflow()
-    first = decide_by_data(config, inspected, _find_device())
+    first = dataclasses.replace(
+        decide_by_data(config, inspected, _find_device()),
+        budget_flag=budget_flag,
+    )
     if not candidates.list_candidates(first.facts):
         return first
     key = trial_notes.make_key(first.config, first.fingerprint)
@@ -119,7 +124,7 @@ def decide_by_trials(
     facts = _measure_probe(first.facts, notes, open_network)
     limit = choose_budget(notes.probe_seconds)
     left = None if limit is None else max(limit - notes.spent_seconds, 0)
-    budget = time_budget.TimeBudget(left)
+    budget = time_budget.TimeBudget(left, flag=first.budget_flag)
     facts = dataclasses.replace(facts, budget_seconds=limit)
     facts = _try_candidates(facts, notes, open_network, budget)
     decisions = rules.decide(facts)

@@ -27,6 +27,7 @@ class Recipe:
         spent_seconds: Seconds of all trials, those of earlier processes
             included.
         budget_seconds: Time that they were allowed; None: no limit.
+        budget_flag: The flag that sets it.
     """
 
     config: train_config.TrainConfig
@@ -38,6 +39,7 @@ class Recipe:
     fingerprint: str
     spent_seconds: float = 0.0
     budget_seconds: float | None = None
+    budget_flag: str = "--recipe_budget"
 
     @property
     def changes(self) -> Mapping[str, Any]:
@@ -55,6 +57,6 @@ def apply_decisions(
         config: The user's config.
         decisions: Chosen values; those that were given are in `config`.
     """
-    plain = {"recipe": "none", "time_budget": None, "recipe_skip": ()}
+    plain = {"recipe": "none", "recipe_budget": None, "recipe_skip": ()}
     changes = rules.collect_changes(decisions)
     return options.replace(config, **plain, **changes)

@@ -69,9 +69,9 @@ def describe_plan(
     lines = writing.format_lines(found)
     listed = candidates.list_candidates(found.facts)
     if listed:
-        limit = config.recipe.time_budget or "none"
+        limit = config.recipe.recipe_budget or "none"
         lines.append(
-            f"recipe: the run tries, as far as --time_budget={limit} allows, "
+            f"recipe: the run tries, as far as --recipe_budget={limit} allows, "
             "and keeps the lowest validation log loss of:"
         )
         lines += [f"  {each.text}" for each in listed]

@@ -49,7 +49,7 @@ def format_lines(found: recipe.Recipe) -> list[str]:
     for step in found.not_tried:
         lines.append(
             f"not tried: {step.what}, which needs about "
-            f"{step.needs_seconds:.0f} s (--time_budget)"
+            f"{step.needs_seconds:.0f} s ({found.budget_flag})"
         )
     return [*lines, *found.warnings]
 

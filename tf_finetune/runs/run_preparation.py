@@ -159,8 +159,21 @@ def _complete_data(
         resize=config.model.resize,
         pixels=config.model.pixels,
     )
+    if config.output.withhold_test:
+        data = _withhold_test(data)
     logging.info("%s", data_statistics.format_summary(data))
     return data
+
+
+def _withhold_test(data: examples.ImageData) -> examples.ImageData:
+    """Returns the data without its test pictures."""
+    kept = tuple(each for each in data.pictures if each.split != "test")
+    logging.info(
+        "%d test pictures are withheld (--withhold_test).",
+        len(data.pictures) - len(kept),
+    )
+    # The fingerprint stays that of all splits: `evaluate` finds the same data.
+    return dataclasses.replace(data, pictures=kept)
 
 
 def _set_batch_size(
