@@ -32,6 +32,7 @@ _ROOMS = [
     ["drawing"],
     ["tasks"],
     ["model"],
+    ["transplants"],
     ["adaptation"],
     ["semi_supervised"],
     ["training"],
@@ -335,6 +336,7 @@ def test_a_runtime_script_imports_numpy_and_its_format_alone():
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},
         "saved_model.py": {"tensorflow"},
+        "torchvision_file.py": {"json", "struct", "torch", "torchvision"},
     }
     scripts = (_PACKAGE / "exports" / "parity" / "runtimes").glob("*.py")
     found = {

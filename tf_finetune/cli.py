@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 
 from tf_finetune import console_output, errors, shutdown, terminal_escapes
-from tf_finetune.config import flag_parser, help_page, options, train_config
+from tf_finetune.config import flag_parser, given_options, help_page, options
 
 Config = TypeVar("Config")
 
@@ -94,7 +94,7 @@ def parse_arguments(
     # Those of flagfiles too: a recipe keeps every value that was given.
     present = {name for name in values if values[name].present}
     config = options.from_flags(config_class, values)
-    return train_config.mark_given(config, present), given
+    return given_options.mark_given(config, present), given
 
 
 def _make_parser(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import options, train_config
+from tf_finetune.config import given_options, options, train_config
 from tf_finetune.data import arrays, scan, unlabeled_files
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import kept_classifier as classifier_preflight
@@ -48,7 +48,7 @@ def fine_tune(
     Example:
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
     """
-    config = train_config.mark_given(
+    config = given_options.mark_given(
         options.from_keywords(train_config.TrainConfig, keywords), {*keywords}
     )
     if not isinstance(data, (str, os.PathLike)):
@@ -170,14 +170,14 @@ def _report_plan(
 ) -> None:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.runs import run_plan
+    from tf_finetune.runs import plan_cost
 
     if config.recipe.recipe == "auto":
         from tf_finetune.recipe_search import training_recipe
 
         config, text = training_recipe.describe_plan(config, inspected)
         report(text)
-    run_plan.report_plan(
+    plan_cost.report_plan(
         config, inspected, place, largest_batch=largest, report=report
     )
     report(f"workdir: {place.path} (nothing was written; --plan)")

@@ -52,11 +52,13 @@ _SETTINGS = {
     "seed": 3,
 }
 # Training with and without the feature cache, and both kinds of checkpoint: of
-# epochs alone, and of steps.
+# epochs alone, and of steps; several stages.
 _VARIANTS = (
     {"cache": "off", "deterministic": True},
     {"cache": "on", "trainable": "top"},
     {"cache": "off", "optimizer": "momentum", "checkpoint_every_steps": 0},
+    # Two stages; they take the place of both other options.
+    {"stages": "head,top:2,all:2", "trainable": "top", "epochs": 10},
 )
 _CLASSES, _PICTURES_A_CLASS = ("red", "green", "blue"), 24
 LIMIT_SECONDS = 300
@@ -200,9 +202,9 @@ def _find_phase(run: pathlib.Path) -> str:
         return "after the end"
     if place.evaluation.exists():
         return "saving"
-    if any(place.checkpoints.glob("epoch-00004*")):
+    if any(place.checkpoints.rglob("epoch-00004*")):
         return "evaluation"
-    if any(place.checkpoints.glob("epoch-*")):
+    if any(place.checkpoints.rglob("epoch-*")):
         return "fine-tuning"
     if place.run_json.exists():
         return "probe and cache"
@@ -231,9 +233,9 @@ def _check_files(
             checks[path.suffix](path)
         except (ValueError, OSError, zipfile.BadZipFile) as error:
             count.lost_files.append(f"{path.name} is torn: {error}")
-        if path.parent != place.checkpoints:
+        if place.checkpoints not in path.parents:
             yield path.name, path
-    if any(place.checkpoints.glob("epoch-*")):
+    if any(place.checkpoints.rglob("epoch-*")):
         yield "a checkpoint", place.checkpoints
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import model_options, options, train_config
+from tf_finetune.config import options, picture_options, train_config
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,14 @@ def test_a_range_is_kept_as_it_was_given(given):
 )
 def test_an_impossible_range_is_refused(given):
     with pytest.raises(errors.UsageError, match="LOW,HIGH"):
-        model_options.PixelOptions(pixel_range=given)
+        picture_options.PixelOptions(pixel_range=given)
 
 
 def test_what_decodes_alike_has_one_key():
     keys = [
-        model_options.PixelOptions(background=background, pixel_range=given).key
+        picture_options.PixelOptions(
+            background=background, pixel_range=given
+        ).key
         for background in ("white", "black")
         for given in ("auto", "full", (0, 65535), (0, 255))
     ]

@@ -41,6 +41,9 @@ _IN_CAMPAIGN = {
     ("multilabel", "litert_dynamic"),
     ("regression", "litert_dynamic"),
 }
+# For networks of torchvision, which small_cnn is not: see
+# tests/exports/torch_file_test.py.
+_FOR_OTHER_NETWORKS = ("torch",)
 _ASKED = {
     "classification": ("h5",),
     "regression": ("h5", "keras", "whole_h5"),
@@ -148,6 +151,7 @@ def _asked():
         )
         for task in tasks.TASKS.names()
         for form in catalog.EXPORTS.names()
+        if form not in _FOR_OTHER_NETWORKS
         if form not in _WITH_TENSORFLOW or form in _ASKED.get(task, ())
     ]
 

@@ -85,6 +85,10 @@ def smaller(
     fine_tuned = fine_tuned or has_recipe
     if fine_tuned or steps or model.trainable not in (usual, ("head",)):
         found["epochs"] = min(training.epochs, 1)
+    if training.stages:
+        # They take the place of --epochs.
+        found["stages"] = "head,top:1,all:1"
+        del found["epochs"]
     if model.task == "segmentation":
         found["head_epochs"] = 1
     if model.weights == "imagenet":

@@ -1,5 +1,7 @@
 """A run that begins with a PyTorch file, resumed, continued and exported."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ import torch_golden as golden
 
 import tf_finetune
 from tf_finetune import errors, workflow
+from tf_finetune.backbones import build
 from tf_finetune.config import options, train_config
+from tf_finetune.weights import loading
 from tf_finetune.workdir import workdir_files
 
 
@@ -87,6 +91,37 @@ def test_the_run_is_repeated_from_its_flags(trained, tmp_path):
         report=lambda text: None,
     )
     assert again.evaluation["test"] == run.evaluation["test"]
+
+
+def test_its_weights_moved_elsewhere_do_not_load_into_the_graph_of_keras(
+    trained, pictures, flags, tmp_path
+):
+    run, _ = trained
+    moved = tmp_path / "moved.weights.h5"
+    shutil.copy(run.workdir / "model.weights.h5", moved)
+    with pytest.raises(
+        errors.UsageError, match=r"Use --backbone=mobilenet_v2\+torch"
+    ):
+        loading.load(build.build("mobilenet_v2", image_size=32), str(moved))
+    own = build.build("mobilenet_v2+torch", image_size=32)
+    loading.load(own, str(moved))
+    np.testing.assert_array_equal(
+        own.model.get_layer("Conv1").kernel,
+        run.model.get_layer("Conv1").kernel,
+    )
+
+
+def test_it_is_exported_to_torch_and_read_again(trained, flags):
+    run, _ = trained
+    (path,) = tf_finetune.export(
+        run.workdir, format="torch", report=lambda text: None
+    )
+    again = build.build("mobilenet_v2+torch", image_size=32)
+    loading.load(again, str(path))
+    for layer in again.model.layers:
+        mine = run.model.get_layer(layer.name).get_weights()
+        for one, other in zip(mine, layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_the_workdir_is_the_start_of_another_run(

@@ -66,7 +66,7 @@ def test_a_figure_that_is_not_defined_fails():
 )
 def test_a_spec_that_cannot_be_is_refused_early(spec, message):
     with pytest.raises(errors.UsageError, match=message):
-        gates.check_specs(("accuracy:0.5", spec), _MEASURES)
+        gates.check_spec(spec, _MEASURES)
 
 
 def test_every_known_metric_is_among_the_figures():

@@ -11,6 +11,7 @@ _FORMATS = (
     "litert_int8",
     "onnx",
     "saved_model",
+    "torch",
     "whole_h5",
 )
 

@@ -122,8 +122,13 @@ def test_masks_of_different_size_are_refused():
         )
 
 
-def test_a_prediction_that_is_no_class_is_refused():
-    with pytest.raises(ValueError, match="below 2, got 255"):
-        segmentation_metrics.PixelCounter(2).add(
-            np.zeros([2, 2], "uint8"), np.full([2, 2], 255, "uint8")
-        )
+@pytest.mark.parametrize(("value", "dtype"), [(255, "uint8"), (-1, "int32")])
+def test_a_prediction_that_is_no_class_is_refused(value, dtype):
+    counter = segmentation_metrics.PixelCounter(2)
+    true = np.array([[1, 1], [1, 255]], "uint8")
+    predicted = np.array([[0, 1], [value, 0]], dtype)
+    with pytest.raises(ValueError, match=f"from 0 to 1, got {value}"):
+        counter.add(true, predicted)
+    assert not counter.confusion.any()
+    counter.add(true, np.array([[0, 1], [1, value]], dtype))  # Ignored.
+    assert counter.confusion.tolist() == [[0, 0], [1, 2]]

@@ -4,7 +4,11 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.preflight import kept_classifier, train
+from tf_finetune.preflight import (
+    config_completion,
+    kept_classifier,
+    train,
+)
 
 
 @pytest.fixture
@@ -42,7 +46,23 @@ def test_options_of_training_are_refused(weights):
     config = _config(weights=weights, epochs=3, dropout=0.5)
     with pytest.raises(errors.UsageError) as caught:
         kept_classifier.check_config(config)
-    assert str(caught.value).startswith("--dropout=0.5, --epochs=3: ")
+    assert str(caught.value) == (
+        "--dropout=0.5, --epochs=3 are for training, and --keep_classifier "
+        "trains nothing. Leave them out, or leave --keep_classifier out."
+    )
+
+
+def test_options_of_training_in_a_flagfile_are_dropped(weights):
+    config = config_completion.drop_unused_options(
+        _config(weights=weights, epochs=3, resize="crop"), {"weights"}
+    )
+    kept_classifier.check_config(config)
+    assert (config.training.epochs, config.model.resize) == (10, "crop")
+
+
+def test_options_of_pictures_are_read_without_training(weights):
+    config = _config(weights=weights, resize="crop", max_pixels=1000, seed=3)
+    kept_classifier.check_config(config)
 
 
 def test_a_network_that_normalizes_pooled_features_is_refused(weights):

@@ -16,6 +16,7 @@ from tf_finetune.config import (
     train_config,
 )
 from tf_finetune.data import examples
+from tf_finetune.data import splits as data_splits
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.heads import catalog as heads
 from tf_finetune.preflight import (
@@ -37,6 +38,7 @@ _GIVEN = {
     "categorical_columns": "color",
     "class_level": 2,
     "checkpoint_every_steps": 5,
+    "class_map": "a:b",
     "clip_norm": 1.0,
     "clip_variable_norm": 1.0,
     "confidence": 0.9,
@@ -73,6 +75,7 @@ _GIVEN = {
     "recipe_skip": "epochs",
     "schedule": "constant",
     "split_column": "part",
+    "stages": "top:2",
     "sync_batch_norm": True,
     "tensorboard": True,
     "tfds_data_dir": "here",
@@ -91,7 +94,11 @@ _FIELDS = {
 _VALUES = {
     "task": tasks.TASKS.names(),
     "loss": ("cross_entropy", "focal", "asymmetric"),
-    conditions.STAGE: ("fine-tuning",),
+    conditions.STAGE: (
+        conditions.TRAINING,
+        conditions.KEPT_CLASSIFIER,
+        "fine-tuning",
+    ),
     **{
         name: field.metadata["known_parts"] or typing.get_args(field.type)
         for name, field in _FIELDS.items()
@@ -105,12 +112,13 @@ _CASES = [
     for option, field in _FIELDS.items()
     for flag, readers in field.metadata["used_by"].items()
     if flag not in ("task", "loss", conditions.STAGE)
+    and readers != conditions.NOT_GIVEN
     for chosen in _VALUES[flag]
 ]
 _FINE_TUNING = [
     option
     for option, field in _FIELDS.items()
-    if conditions.STAGE in field.metadata["used_by"]
+    if "fine-tuning" in field.metadata["used_by"].get(conditions.STAGE, ())
 ]
 
 
@@ -154,6 +162,20 @@ def test_an_option_is_refused_where_nothing_reads_it(
         words = f"--{option}=.* is for --"  # The task may not read it either.
     with pytest.raises(errors.UsageError, match=words):
         _check(config)
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 3}, {"epochs": 0}, {"trainable": "all"}]
+)
+def test_what_stages_say_themselves_is_refused_beside_them(given):
+    ((option, value),) = given.items()
+    words = (
+        f"^--stages=top:2,all:1 takes the place of --{option}={value}. Leave "
+        f"--{option} or --stages out.$"
+    )
+    with pytest.raises(errors.UsageError, match=words):
+        _check(_config(stages="top:2,all:1", **given))
+    _check(_config(stages="top:2,all:1"))
 
 
 @pytest.mark.parametrize("option", _FINE_TUNING)
@@ -273,6 +295,9 @@ def test_conditions_name_flags_and_values_that_there_are():
             if readers == conditions.GIVEN:
                 assert _FIELDS[flag].type is bool, option
                 continue
+            if readers == conditions.NOT_GIVEN:
+                assert _FIELDS[flag].default == (), option
+                continue
             assert {*readers} <= {*_VALUES[flag]}, option
             # A condition that always holds would be none, once a flag has a
             # second value.
@@ -361,13 +386,13 @@ def test_a_folder_has_no_columns(tmp_path):
 def test_a_share_of_what_is_divided_already_is_refused(splits, name):
     data = _config(**{name: 0.4}).data
     with pytest.raises(errors.UsageError, match=f"--{name}=0.4 is for") as got:
-        unused_options.check_fractions(data, splits)
+        data_splits.check_fractions(data, splits)
     again = str(got.value).rpartition("add --")[2].rstrip(".")
     assert again in ("validation_fraction=0.15", "test_fraction=none")
-    unused_options.check_fractions(data, (None, None))
+    data_splits.check_fractions(data, (None, None))
     other = ({"train", "validation", "test"} - {*splits}).pop()
-    unused_options.check_fractions(data, ("train", other))
-    unused_options.check_fractions(_config().data, splits)
+    data_splits.check_fractions(data, ("train", other))
+    data_splits.check_fractions(_config().data, splits)
 
 
 @pytest.fixture

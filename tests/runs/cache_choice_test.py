@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
+from tf_finetune.config import options, train_config
 from tf_finetune.runs import boundary_activations, cache_choice
 
 
@@ -148,3 +149,33 @@ def test_a_timed_step_leaves_the_weights(fresh_run):
         before, fresh_run.assembly.trainer.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(a, b)
+
+
+_CUT = types.SimpleNamespace(boundary="somewhere")
+
+
+@pytest.mark.parametrize(("changes", "keeps"), [
+    ({}, True),
+    ({"cache": "off"}, False),
+    ({"augmentation": "strong"}, False),
+    ({"epochs": 3}, False),
+    ({"epochs": 4}, True),
+    ({"epochs": 3, "cache": "on"}, True),
+    ({"epochs": 1, "augmentation": "none"}, True),
+    ({"epochs": 1, "augmentation_views": 2}, False),
+])  # fmt: skip
+def test_what_crosses_the_cut_is_kept_where_it_is_likely_to_be_read(
+    changes, keeps
+):
+    config = options.from_keywords(
+        train_config.TrainConfig, {"data": "x", **changes}
+    )
+    assert cache_choice.will_read_activations(config, _CUT) == keeps
+
+
+def test_without_a_cut_nothing_crosses_it():
+    config = options.from_keywords(
+        train_config.TrainConfig, {"data": "x", "cache": "on"}
+    )
+    networks = types.SimpleNamespace(boundary=None)
+    assert not cache_choice.will_read_activations(config, networks)

@@ -143,6 +143,7 @@ def make_context(make_config, make_data, tmp_path):
             "strategy": tf.distribute.get_strategy(),
             "is_chief": True,
             "fine_tunes": False,
+            "stages": (),
             "image_size": 32,
             **others,
         }

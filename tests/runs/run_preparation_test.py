@@ -1,13 +1,11 @@
 """The prepared run: data, devices and the parts of its model."""
 
 import dataclasses
-import types
 
 import numpy as np
 import pytest
 
 from tf_finetune import files
-from tf_finetune.config import options, train_config
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import run_preparation
 from tf_finetune.training import optimizers
@@ -95,33 +93,3 @@ def test_targets_are_rows_with_a_one_for_the_class(sample_run):
 def test_pictures_are_known_by_their_content(sample_run):
     picture = sample_run.data.pictures[0]
     assert picture.sha256 == files.sha256(picture.path)
-
-
-_CUT = types.SimpleNamespace(boundary="somewhere")
-
-
-@pytest.mark.parametrize(("changes", "keeps"), [
-    ({}, True),
-    ({"cache": "off"}, False),
-    ({"augmentation": "strong"}, False),
-    ({"epochs": 3}, False),
-    ({"epochs": 4}, True),
-    ({"epochs": 3, "cache": "on"}, True),
-    ({"epochs": 1, "augmentation": "none"}, True),
-    ({"epochs": 1, "augmentation_views": 2}, False),
-])  # fmt: skip
-def test_what_crosses_the_cut_is_kept_where_it_is_likely_to_be_read(
-    changes, keeps
-):
-    config = options.from_keywords(
-        train_config.TrainConfig, {"data": "x", **changes}
-    )
-    assert run_preparation.will_read_activations(config, _CUT) == keeps
-
-
-def test_without_a_cut_nothing_crosses_it():
-    config = options.from_keywords(
-        train_config.TrainConfig, {"data": "x", "cache": "on"}
-    )
-    networks = types.SimpleNamespace(boundary=None)
-    assert not run_preparation.will_read_activations(config, networks)

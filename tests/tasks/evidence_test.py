@@ -9,7 +9,6 @@ from tf_finetune.metrics import (
     regression_metrics,
     segmentation_metrics,
 )
-from tf_finetune.tasks import evaluators
 from tf_finetune.tasks.classification import figures as classification
 from tf_finetune.tasks.multilabel import figures as multilabel
 from tf_finetune.tasks.regression import figures as regression
@@ -103,11 +102,3 @@ def test_masks_are_compared_by_the_iou_of_summed_pixels():
         "mean_iou"
     ]
     assert drawn == pytest.approx(whole)
-
-
-def test_what_is_collected_gives_figures_and_evidence_of_all_batches():
-    judge = evaluators.CollectedPredictions(np.sum, np.max)
-    for batch in ([1.0, 2.0], [3.0]):
-        judge.add(np.array(batch))
-    assert judge.figures() == 6.0
-    assert judge.evidence() == 3.0

@@ -183,7 +183,7 @@ def test_missing_and_unused_layers_are_named(tmp_path, write_classic):
     assert not report.complete
     assert report.summary() == (
         "1 of 2 layers took their weights (67 % of the kernels' parameters); "
-        "not in the file (1): second; unused in the file (1): other"
+        "not in the file (1): second; without a place in the network (1): other"
     )
     after = model.get_layer("second").get_weights()
     np.testing.assert_array_equal(before[0], after[0])

@@ -1,5 +1,6 @@
 """Builds a backbone: preprocessing, network, declared feature maps."""
 
+import dataclasses
 from collections.abc import Callable
 
 import keras
@@ -16,13 +17,17 @@ _TORCH_STDDEV = (0.229, 0.224, 0.225)
 _BUILDERS = Registry("backbone builder", {})
 
 
-def build(name: str, *, image_size: int | None) -> backbones.Backbone:
+def build(
+    name: str, *, image_size: int | None, preprocessing: str = "auto"
+) -> backbones.Backbone:
     """Builds a backbone with random weights.
 
     Args:
         name: Value of `--backbone`, e.g. "resnet50" or "mobilenet_v2@0.5".
         image_size: Side of the square input, pixels; None: the size it was
             pretrained with.
+        preprocessing: Scaling of its pictures in place of the spec's; "auto":
+            that of the spec.
 
     Returns:
         A new backbone; its model takes RGB 0..255 and its graph is flat.
@@ -32,6 +37,8 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
         UsageError: The name is unknown or the image too small.
     """
     spec, alpha = catalog.find_spec(name)
+    if preprocessing != "auto":
+        spec = dataclasses.replace(spec, preprocessing=preprocessing)
     return build_spec(spec, alpha=alpha, image_size=image_size)
 
 

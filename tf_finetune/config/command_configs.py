@@ -151,8 +151,8 @@ class ExportConfig:
     format: tuple[str, ...] = options.option(
         ("saved_model",),
         "saved_model (TensorFlow Serving), keras, h5 (weights alone), "
-        "whole_h5, litert, litert_float16, litert_dynamic, litert_int8, onnx; "
-        "several with commas.",
+        "whole_h5, litert, litert_float16, litert_dynamic, litert_int8, onnx, "
+        "torch (safetensors for torchvision's networks); several with commas.",
     )
     output: str | None = options.option(
         None,

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import option_types, options
+from tf_finetune.config import conditions, option_types, options
 
 SEPARATORS = {
     "auto": "auto",
@@ -54,6 +54,7 @@ class DataOptions:
         "validation/ and test/ of such folders; a CSV file; tfds:NAME; "
         "digits:FIRST-LAST for scikit-learn's handwritten digits; for "
         "segmentation a folder with images/ and masks/, or such a split.",
+        used_by=conditions.EVERY_RUN,
     )
     data_format: str = options.option(
         "auto",
@@ -164,6 +165,7 @@ class DataOptions:
         178_956_970,
         "Drop pictures of more pixels than this (the default is Pillow's "
         "bound against decompression bombs).",
+        used_by=conditions.EVERY_RUN,
     )
     bad_data: Literal["drop", "error"] = options.option(
         "drop", "Pictures that cannot be used: drop and report, or stop."

@@ -4,7 +4,12 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import conditions, option_types, options
+from tf_finetune.config import (
+    conditions,
+    option_types,
+    options,
+    picture_options,
+)
 from tf_finetune.synonyms import value_synonyms as synonyms
 
 
@@ -45,63 +50,11 @@ class SurgeryOptions:
                 "arrays of more channels see docs/surgery.md."
             )
 
-
-Background = Literal["white", "black", "gray"]
-
-MAX_PIXEL_VALUE = 2**16 - 1
-"""The largest value that 16 bits hold."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PixelOptions:
-    """Background of transparent pixels, and range of 16-bit values.
-
-    The help text of each field documents it. An impossible value raises
-    `UsageError`.
-    """
-
-    background: Background = options.option(
-        "white",
-        "Color behind transparent pixels: white, black or gray. Pictures "
-        "without transparency are not changed.",
-    )
-    pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
-        "auto",
-        "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
-        "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
-        "the pictures use a small part of it.",
-    )
-
-    def __post_init__(self) -> None:
-        bounds = self.bounds
-        if not isinstance(self.pixel_range, str) and not (
-            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= MAX_PIXEL_VALUE
-        ):
-            raise errors.UsageError(
-                "--pixel_range must be auto, full or LOW,HIGH with whole "
-                f"numbers 0 <= LOW < HIGH <= {MAX_PIXEL_VALUE}, got "
-                f"{options.to_text(self.pixel_range)}."
-            )
-
     @property
-    def bounds(self) -> tuple[int, ...]:
-        """The two 16-bit values that become 0 and 255; empty: 0 and 65535."""
-        if isinstance(self.pixel_range, str):
-            return ()
-        return tuple(self.pixel_range)
+    def changes_backbone(self) -> bool:
+        """Whether layers of the backbone are removed or replaced."""
+        return self != SurgeryOptions(head_layers=self.head_layers)
 
-    @property
-    def key(self) -> str:
-        """Text for cache keys; equal texts mean equal decoded pixels."""
-        bounds = "-".join(map(str, self.bounds)) or "full"
-        return f"{self.background}-{bounds}"
-
-
-DEFAULT_PIXELS = PixelOptions()
-"""Defaults: transparency on white, 16-bit values from 0 to 65535."""
-
-
-Resize = Literal["squash", "crop", "pad"]
 
 DEFAULT_LAYER_DECAY = 0.9
 """The layer decay of `--layer_decay=auto` where all layers move."""
@@ -129,32 +82,69 @@ class ModelOptions:
         "The pretrained network, e.g. resnet50, efficientnet_b0, "
         "mobilenet@0.25; `python -m tf_finetune backbones` lists them.",
         names_part=True,
+        used_by=conditions.EVERY_RUN,
     )
     weights: str = options.option(
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
-        ".keras file, a PyTorch .pth or .safetensors, or the workdir of an "
-        "earlier run; FILE::NAME for one of several networks in a file.",
+        ".keras file, a PyTorch .pth or .safetensors, a folder of one with its "
+        "config.json, or the workdir of an earlier run; FILE::NAME for one of "
+        "several networks in a file.",
+        used_by=conditions.EVERY_RUN,
+    )
+    preprocessing: Literal["auto", "caffe", "lite", "tf", "torch"] = (
+        options.option(
+            "auto",
+            "How pictures are scaled for the weights of a PyTorch file, which "
+            "does not tell it: torch (ImageNet's mean and deviation), tf "
+            "(-1..1), caffe (blue first, minus the mean) or lite ((x - 127) / "
+            "128); auto: as a config.json beside it says, else as the "
+            "backbone's published files.",
+            used_by=conditions.EVERY_RUN,
+        )
+    )
+    init_from: str | None = options.option(
+        None,
+        "A wider or deeper network of the backbone's family that the backbone "
+        "is filled from, in place of --weights: mobilenet@0.5 (its ImageNet "
+        "weights), NAME=FILE, or the workdir of an earlier run.",
     )
     keep_classifier: bool = options.option(
         False,
         "Keep the classifier of the weights file, with its classes, and train "
         "nothing. --data may be left out; if given, it names pictures, "
         "without labels, on which exports are checked.",
+        used_by=conditions.EVERY_RUN,
+    )
+    classes: Literal["new", "keep"] = options.option(
+        "new",
+        "keep: classes of the same name keep their weights in the head of the "
+        "earlier run that --weights names, and only the others are solved; "
+        "new: the whole head is solved.",
+        used_by={"task": ("classification",)},
+    )
+    class_map: tuple[str, ...] = options.option(
+        (),
+        "Classes of the earlier run under other names: NEW:OLD renames, "
+        "NEW:OLD+OLD merges.",
+        used_by={"classes": ("keep",)},
     )
     class_names: str | None = options.option(
         None,
         "The text file of the kept classifier's class names, one a line; none: "
         "those of ImageNet's 1,000 classes.",
-        used_by={"keep_classifier": conditions.GIVEN},
+        used_by={**conditions.EVERY_RUN, "keep_classifier": conditions.GIVEN},
     )
     image_size: int | None = options.option(
-        None, "Side of the square input in pixels; none: the backbone's own."
+        None,
+        "Side of the square input in pixels; none: the backbone's own.",
+        used_by=conditions.EVERY_RUN,
     )
-    resize: Resize = options.option(
+    resize: picture_options.Resize = options.option(
         "squash",
         "How a picture becomes square: squash ignores its shape, crop keeps "
         "the middle, pad adds black.",
+        used_by=conditions.EVERY_RUN,
     )
     head: str = options.option(
         "auto",
@@ -197,7 +187,11 @@ class ModelOptions:
         "Layers that fine-tuning trains: head, top (the last stage), all, or "
         "layer patterns such as conv5* (comma-separated; the head always "
         "trains).",
-        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+        used_by={
+            **conditions.FINE_TUNING,
+            "adaptation": ("freeze",),
+            "stages": conditions.NOT_GIVEN,
+        },
         in_recipe=True,
     )
     layer_decay: float | Literal["auto"] = options.option(
@@ -215,7 +209,9 @@ class ModelOptions:
         "Keep batch-norm layers of the backbone as they were pretrained.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
-    pixels: PixelOptions = options.group(PixelOptions, "pixels")
+    pixels: picture_options.PixelOptions = options.group(
+        picture_options.PixelOptions, "pixels"
+    )
     surgery: SurgeryOptions = options.group(SurgeryOptions, "surgery")
 
     def __post_init__(self) -> None:
@@ -260,6 +256,8 @@ class ModelOptions:
 def _check_trainable(patterns: tuple[str, ...]) -> None:
     """Raises `UsageError` for a word that other packages use."""
     for each in patterns:
+        if each in ("head", "top", "all"):
+            continue
         if advice := synonyms.find_advice("trainable", each):
             raise errors.UsageError(f"Unknown --trainable={each}. {advice}")
 

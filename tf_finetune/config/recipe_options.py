@@ -25,7 +25,10 @@ class RecipeOptions:
         "auto: choose learning rate, trainable layers and more from the data "
         "and by trials, print the reasons and write recipe.json and "
         "recipe.flags; none: the defaults. A flag that is given is kept.",
-        used_by=conditions.FINE_TUNING,
+        used_by={
+            **conditions.FINE_TUNING,
+            "stages": conditions.NOT_GIVEN,
+        },
     )
     recipe_budget: str | None = options.option(
         None, _TIME_BUDGET, used_by=_READERS

@@ -10,6 +10,7 @@ from tf_finetune.config import (
     model_options,
     option_types,
     options,
+    picture_options,
     train_config,
 )
 
@@ -45,7 +46,7 @@ class RecommendConfig:
         help="Side of the square input in pixels, of all candidates; none: "
         "each backbone's own.",
     )
-    resize: model_options.Resize = options.reuse(
+    resize: picture_options.Resize = options.reuse(
         model_options.ModelOptions, "resize"
     )
     pictures_per_class: int | None = options.option(

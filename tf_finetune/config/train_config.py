@@ -2,8 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection
-from typing import Any, Literal
+from typing import Literal
 
 from tf_finetune import errors
 from tf_finetune.config import (
@@ -64,10 +63,14 @@ class OutputOptions:
     """
 
     workdir: str = options.option(
-        "", "Folder of the results; an unfinished run in it is continued."
+        "",
+        "Folder of the results; an unfinished run in it is continued.",
+        used_by=conditions.EVERY_RUN,
     )
     cache_dir: str = options.option(
-        "~/.cache/tf_finetune", "Folder of features shared between runs."
+        "~/.cache/tf_finetune",
+        "Folder of features shared between runs.",
+        used_by=conditions.EVERY_RUN,
     )
     cache: Literal["auto", "on", "off"] = options.option(
         "auto",
@@ -82,7 +85,9 @@ class OutputOptions:
         "used are removed first.",
     )
     overwrite: bool = options.option(
-        False, "Replace the run that --workdir holds."
+        False,
+        "Replace the run that --workdir holds.",
+        used_by=conditions.EVERY_RUN,
     )
     tensorboard: bool = options.option(
         False,
@@ -117,12 +122,11 @@ class OutputOptions:
         return pathlib.Path(self.cache_dir).expanduser()
 
 
-_SEMI_SUPERVISED = (
-    "ada_bn",
-    "feature_distillation",
-    "fixmatch",
-    "pseudo_label",
-)
+GRADIENT_BASED = ("feature_distillation", "fixmatch")
+"""Objectives on unlabeled pictures that act in gradient steps only."""
+
+_SEMI_SUPERVISED = ("ada_bn", *GRADIENT_BASED, "pseudo_label")
+_OBJECTIVES = ("supervised", *_SEMI_SUPERVISED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +150,7 @@ class UnlabeledOptions:
         "pseudo_label where there are such pictures. The run without them is "
         "the baseline, and the better one is kept.",
         names_part=True,
-        known_parts=("supervised", *_SEMI_SUPERVISED),
+        known_parts=_OBJECTIVES,
     )
     pseudo_label_share: float = options.option(
         0.8,
@@ -162,13 +166,13 @@ class UnlabeledOptions:
     unlabeled_ratio: int = options.option(
         3,
         "Unlabeled pictures beside each labeled one of a step.",
-        used_by={"objective": ("feature_distillation", "fixmatch")},
+        used_by={"objective": GRADIENT_BASED},
     )
     unlabeled_weight: float = options.option(
         1.0,
         "Weight of the unlabeled pictures' loss beside that of "
         "the labeled pictures.",
-        used_by={"objective": ("feature_distillation", "fixmatch")},
+        used_by={"objective": GRADIENT_BASED},
     )
 
     def __post_init__(self) -> None:
@@ -214,13 +218,33 @@ class TrainConfig:
     recipe: recipe_options.RecipeOptions = options.group(
         recipe_options.RecipeOptions, "settings chosen from the data"
     )
-    seed: int = options.option(0, "Seed of every random draw.")
+    seed: int = options.option(
+        0, "Seed of every random draw.", used_by=conditions.EVERY_RUN
+    )
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "seed", at_least=0, below=2**31)
         check_skipped(self.recipe.recipe_skip)
         if self.recipe.recipe_budget is not None:
             _ = self.recipe.budget_seconds  # Raises for an impossible one.
+
+    @property
+    def has_gradient_steps(self) -> bool:
+        """Whether the run trains by gradient steps after solving the head.
+
+        An objective of the user's own counts as trained by steps.
+        """
+        if self.training.stages:
+            return True
+        objective = self.unlabeled.effective_objective
+        moves = (
+            not self.model.trains_head_only
+            or self.training.head_init == "random"
+            or objective in GRADIENT_BASED
+        )
+        return bool(self.training.epochs and moves) or (
+            objective not in _OBJECTIVES
+        )
 
 
 def check_skipped(names: tuple[str, ...]) -> None:
@@ -242,28 +266,6 @@ def list_recipe_options() -> tuple[str, ...]:
         for name, field, _, _ in options.list_options(TrainConfig)
         if field.metadata["in_recipe"]
     )
-
-
-def mark_given(config: Any, given: Collection[str]) -> Any:
-    """Adds options that the user gave to those that a recipe leaves alone.
-
-    Args:
-        config: The config of any command.
-        given: Names of the options that were given, in whatever way.
-
-    Returns:
-        A config whose `recipe_skip` also names the given options that a recipe
-        may choose; `config` itself where no recipe is asked for or nothing is
-        fine-tuned.
-    """
-    values = options.collect_values(config)
-    # The command recipe has no option `recipe`.
-    has_recipe = values.get("recipe", "auto") == "auto"
-    if "recipe_skip" not in values or not has_recipe or not values["epochs"]:
-        return config
-    skipped = {*values["recipe_skip"], *given}
-    names = [name for name in list_recipe_options() if name in skipped]
-    return options.replace(config, recipe_skip=tuple(names))
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:

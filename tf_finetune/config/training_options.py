@@ -24,8 +24,15 @@ class TrainingOptions:
     epochs: int = options.option(
         10,
         "Most passes of the fine-tuning stage; 0: the probe alone.",
-        used_by=conditions.FINE_TUNING,
+        used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
         in_recipe=True,
+    )
+    stages: tuple[str, ...] = options.option(
+        (),
+        "Fine-tune in several stages, in place of --trainable and --epochs: "
+        "head,top:3,all:7@1e-4 solves the head, trains the layers of top for 3 "
+        "epochs, then all for 7 at that peak learning rate; + joins layers.",
+        used_by={"adaptation": ("freeze",)},
     )
     batch_size: int | Literal["auto"] = options.option(
         32,
@@ -216,6 +223,16 @@ class TrainingOptions:
         option_types.require_range(self, "clip_norm", above=0)
         option_types.require_range(self, "clip_variable_norm", above=0)
         option_types.require_range(self, "ema_momentum", above=0, below=1)
+
+    @property
+    def first_epochs(self) -> int:
+        """Most epochs of fine-tuning, or of its first stage with `stages`."""
+        if not self.stages:
+            return self.epochs
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.config import fit_stage_options
+
+        return fit_stage_options.parse_stages(self.stages)[0].epochs
 
     @property
     def num_views(self) -> int:

@@ -97,9 +97,14 @@ def suggest_flag(name: str, groups: Groups) -> str:
     if not found and not elsewhere:
         # The cutoff is difflib's similarity ratio, 1 for equal names.
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
-        if near:
+        # A setting of another package that is nearer was meant:
+        # "num_clases" is "num_classes", not "classes".
+        ratio = (
+            difflib.SequenceMatcher(None, near[0], name).ratio() if near else 0
+        )
+        found = synonyms.find_misspelled(name, known, nearer_than=ratio)
+        if near and not found:
             return f"Did you mean {' or '.join(f'--{e}' for e in near)}?"
-        found = synonyms.find_misspelled(name, known)
     if found and (not found.flag or found.flag in (*known, "flagfile")):
         here = f"Here it is --{found.flag}. " if found.flag else ""
         return here + found.advice

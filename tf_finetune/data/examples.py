@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tf_finetune.config import model_options
+from absl import logging
+
+from tf_finetune.config import picture_options
 
 SPLITS = ("train", "validation", "test")
 
@@ -144,8 +146,8 @@ class ImageData:
     pictures: tuple[Picture, ...]
     dropped: tuple[DroppedFile, ...]
     fingerprint: str
-    resize: model_options.Resize = "squash"
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    resize: picture_options.Resize = "squash"
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -172,3 +174,18 @@ class ImageData:
         """
         index = {name: i for i, name in enumerate(self.class_names)}
         return [index[picture.label] for picture in pictures]
+
+
+def withhold_test(data: ImageData) -> ImageData:
+    """Returns the data without its test pictures, and logs their number.
+
+    Args:
+        data: Pictures in splits; left unchanged.
+    """
+    kept = tuple(each for each in data.pictures if each.split != "test")
+    logging.info(
+        "%d test pictures are withheld (--withhold_test).",
+        len(data.pictures) - len(kept),
+    )
+    # The fingerprint stays that of all splits: `evaluate` finds the same data.
+    return dataclasses.replace(data, pictures=kept)

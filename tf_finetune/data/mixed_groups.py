@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, training_options
+from tf_finetune.config import picture_options, training_options
 from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
@@ -62,9 +62,9 @@ class MixedGroups:
     views: Views
     augmentation: training_options.Augmentation
     image_size: int
-    resize: model_options.Resize
+    resize: picture_options.Resize
     seed: int
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
     known: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, training_options
+from tf_finetune.config import picture_options, training_options
 from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
@@ -23,8 +23,8 @@ def build_evaluation_images(
     paths: Sequence[str],
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Loads pictures in the order of their paths, each exactly once.
@@ -57,8 +57,8 @@ def build_augmented_images(
     seeds: np.ndarray,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -102,8 +102,8 @@ def build_training_batches(
     targets: target_rows.Targets,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     batch_size: int,
     augmentation: training_options.Augmentation,
     seed: int,
@@ -184,8 +184,8 @@ def build_training_batches(
 
 def _build_reader(
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     return functools.partial(
         decoding.load_file, image_size=image_size, resize=resize, pixels=pixels

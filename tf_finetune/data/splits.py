@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tf_finetune import errors
+from tf_finetune.config import data_options, options
 from tf_finetune.data import examples, label_protocol, stratified_split
 
 DEFAULT_TEST_FRACTION = 0.15
@@ -47,6 +48,28 @@ def check_pictures(
             f"{len(without)} of {len(pictures)} pictures have no split while "
             f"the others have one, e.g. {without[0].path}; give all or none."
         )
+
+
+def check_fractions(
+    data: data_options.DataOptions, given: Sequence[str | None]
+) -> None:
+    """Raises `UsageError` if a fraction is given of a split the data brings.
+
+    Args:
+        data: The data options, with the fractions.
+        given: Split that the data brings for each picture; None: none.
+    """
+    for split in ("validation", "test"):
+        name = f"{split}_fraction"
+        value = getattr(data, name)
+        default = options.find_field(type(data), name).default
+        if value != default and split in given:
+            raise errors.UsageError(
+                f"{options.to_flag(name, value)} is for data that brings no "
+                f"{split} split, and --data={data.data} brings one. Leave it "
+                "out; if a flagfile sets it, add "
+                f"{options.to_flag(name, default)}."
+            )
 
 
 def assign_splits(

@@ -42,19 +42,18 @@ class Measures(Protocol):
         """
 
 
-def check_specs(specs: Sequence[str], measures: Measures) -> None:
-    """Checks the METRIC:VALUE values of `--fail_below`.
+def check_spec(spec: str, measures: Measures) -> None:
+    """Checks a METRIC:VALUE value of `--fail_below`.
 
     Args:
-        specs: Such as ("accuracy:0.9",).
+        spec: Such as "accuracy:0.9".
         measures: Metrics of the task.
 
     Raises:
-        UsageError: One is not METRIC:VALUE, its metric is unknown, or its
-            value is out of range.
+        UsageError: It is not METRIC:VALUE, its metric is unknown, or its value
+            is out of range.
     """
-    for spec in specs:
-        _parse_spec(spec, measures)
+    _parse_spec(spec, measures)
 
 
 def find_failures(

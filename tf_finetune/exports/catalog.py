@@ -22,6 +22,7 @@ EXPORTS = registry.Registry(
         "litert_int8": f"{_LITERT}:write_int8",
         "onnx": "tf_finetune.exports.onnx_file:write",
         "saved_model": f"{_SAVED_MODEL}.image_saved_model:write",
+        "torch": "tf_finetune.exports.torch_file:write",
         "whole_h5": "tf_finetune.exports.keras_files:write_whole_h5",
     },
 )
@@ -37,6 +38,7 @@ SUFFIXES: dict[str, str] = {
     "litert_float16": ".tflite",
     "litert_int8": ".tflite",
     "onnx": ".onnx",
+    "torch": ".safetensors",
     "whole_h5": ".h5",
 }
 """File suffix of each single-file format; other formats write folders."""

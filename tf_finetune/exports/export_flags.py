@@ -21,6 +21,8 @@ _FORMAT_ALIASES = {
     "keras": "keras",
     "tflite": "litert",
     "onnx": "onnx",
+    "safetensors": "torch",
+    "pytorch": "torch",
     "tf": "saved_model",
     "pb": "saved_model",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, picture_options
 from tf_finetune.exports import export_flags
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class ExportJob:
         calibration: Training pictures on which a quantized export measures the
             ranges of activations.
         pixels: How picture files are decoded.
+        options: Options that the network was built from, for formats that must
+            know its backbone; None: they are not known.
         shared: Results that the formats of one command share, such as the
             frozen graph; empty at first, filled by exporters.
     """
@@ -114,7 +116,7 @@ class ExportJob:
     model: "keras.Model"
     class_names: tuple[str, ...]
     image_size: int
-    resize: model_options.Resize
+    resize: picture_options.Resize
     destination: pathlib.Path
     proof: ParityReference
     task: str
@@ -129,7 +131,8 @@ class ExportJob:
     measuring_seconds: float = 2.0
     tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
+    options: model_options.ModelOptions | None = None
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

@@ -9,12 +9,13 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.exports import (
     catalog,
+    export_files,
     float32_model,
-    keras_archive,
     pending_exports,
 )
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
+from tf_finetune.weights import backbone_attribute
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
@@ -23,7 +24,7 @@ def write_keras(job: jobs.ExportJob) -> pathlib.Path:
     The model is stored in float32. The check loads it with `safe_mode` in a
     process that has Keras and not this package. Labels and the values that the
     task chose on validation are in the archive: see
-    `keras_archive.save_archive`.
+    `export_files.save_keras`.
 
     Returns:
         Path of the written file.
@@ -35,7 +36,7 @@ def write_keras(job: jobs.ExportJob) -> pathlib.Path:
     path = job.file("model", catalog.SUFFIXES["keras"])
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
-        keras_archive.save_archive(
+        export_files.save_keras(
             model, file.temporary, job.class_names, job.decision
         )
         allowed = parity_check.choose_tolerance(job)
@@ -63,6 +64,10 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
         model.save_weights(file.temporary)
+        if job.options is not None:
+            backbone_attribute.write_backbone(
+                file.temporary, job.options.backbone
+            )
         figures = file_checks.check_exact(
             "keras_file.py",
             file,

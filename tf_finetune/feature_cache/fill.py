@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, training_options
+from tf_finetune.config import picture_options, training_options
 from tf_finetune.data import pipeline, progress
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import store as stores
@@ -99,8 +99,8 @@ def fill_stores(
     wanted: Sequence[View],
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import pipeline
 from tf_finetune.inputs import (
     fusion_parts,
@@ -123,8 +123,8 @@ def stream_batches(
     rows: Sequence[input_rows.Row],
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Yields batches of table rows as dicts of tensors, by name of the input.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.metrics import array_checks, confusion_counts
+from tf_finetune.metrics import confusion_counts, evaluators
 
 # As in table 1 of Guo et al. 2017.
 CALIBRATION_BINS = 15
@@ -224,7 +224,7 @@ def _compute_per_class(
 def _check_inputs(
     labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> None:
-    array_checks.check_arrays(labels, probabilities, class_names)
+    evaluators.check_arrays(labels, probabilities, class_names)
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise ValueError(
             f"Labels must be in 0..{len(class_names) - 1}, got "

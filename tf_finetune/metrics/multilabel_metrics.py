@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.metrics import array_checks, ranking_metrics
+from tf_finetune.metrics import evaluators, ranking_metrics
 
 # Step of float32 at 1; scikit-learn clips probabilities there, too.
 _SMALLEST = float(np.finfo("float32").eps)
@@ -143,7 +143,7 @@ def _average_known(values: Sequence[float | None]) -> float | None:
 def _check_arrays(
     targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> None:
-    array_checks.check_arrays(targets, probabilities, names)
+    evaluators.check_arrays(targets, probabilities, names)
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise ValueError(
             "Probabilities must be in 0..1, got "

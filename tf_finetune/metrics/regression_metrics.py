@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.metrics import array_checks, candidate_selection
+from tf_finetune.metrics import candidate_selection, evaluators
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
 """Figures of each target."""
@@ -49,7 +49,7 @@ def compute_metrics(
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")
-    array_checks.check_arrays(targets, predictions, names)
+    evaluators.check_arrays(targets, predictions, names)
     per_target = {
         name: _compute_target_figures(targets[:, i], predictions[:, i], seed)
         for i, name in enumerate(names)

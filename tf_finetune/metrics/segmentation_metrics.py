@@ -61,17 +61,17 @@ class PixelCounter:
                 f"{predicted.shape}."
             )
         classes = len(self.confusion)
-        # Ignored pixels (255) may have any prediction.
-        counted = true < classes
-        if counted.any() and predicted[counted].max() >= classes:
+        counted = true < classes  # Without ignored pixels (255).
+        kept = predicted[counted]
+        low, high = kept.min(initial=0), kept.max(initial=0)
+        # A negative one would be counted as a class of the row before.
+        if low < 0 or high >= classes:
+            got = low if low < 0 else high
             raise ValueError(
-                f"Predictions must be below {classes}, got "
-                f"{predicted[counted].max()}."
+                f"Predictions must be from 0 to {classes - 1}, got {got}."
             )
         confusion = confusion_counts.count_pixels(
-            true[counted].astype("int64"),
-            predicted[counted].astype("int64"),
-            classes,
+            true[counted].astype("int64"), kept.astype("int64"), classes
         )
         self.confusion += confusion
         self._pictures.append(count_classes(confusion))

@@ -39,11 +39,19 @@ def choose_graph(
 ) -> train_config.TrainConfig:
     """Returns `config` with the backbone in the graph of its weights.
 
-    PyTorch's weights need torchvision's graph, "resnet50+torch"; recorded so,
-    the run can be repeated and its weights read again.
+    PyTorch's weights need torchvision's graph, "resnet50+torch", and the
+    scaling of pictures that a file beside them tells; recorded so, the run can
+    be repeated and its weights read again.
+
+    Raises:
+        UsageError: `--preprocessing` is not that of the weights.
     """
-    backbone = weights.choose_graph(config.model.backbone, config.model.weights)
-    return options.replace(config, backbone=backbone)
+    model = config.model
+    backbone = weights.choose_graph(model.backbone, model.weights)
+    kind = weights.choose_preprocessing(
+        backbone, model.weights, model.preprocessing
+    )
+    return options.replace(config, backbone=backbone, preprocessing=kind)
 
 
 def drop_unused_options(
@@ -114,4 +122,9 @@ def make_paths_absolute(
         is_word = value in words.get(name, ())
         if path and not is_word and os.path.exists(path):
             changes[name] = os.path.abspath(path)
+    if config.model.init_from:
+        # NAME=FILE, or a path alone.
+        name, sign, path = config.model.init_from.rpartition("=")
+        if os.path.exists(path := os.path.expanduser(path)):
+            changes["init_from"] = f"{name}{sign}{os.path.abspath(path)}"
     return options.replace(config, **changes)

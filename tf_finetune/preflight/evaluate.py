@@ -29,9 +29,9 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
     finished_run_files.check_writable(
         config.output or config.workdir, config.output
     )
-    gates.check_specs(
-        config.fail_below, finished_run_files.load_config_task(config).figures
-    )
+    figures = finished_run_files.load_config_task(config).figures
+    for spec in config.fail_below:
+        gates.check_spec(spec, figures)
     finished_run_files.check_models(config)
 
 

@@ -4,7 +4,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.config import command_configs, options, train_config
-from tf_finetune.exports import export_flags
+from tf_finetune.exports import export_flags, torchvision_networks
 from tf_finetune.preflight import finished_run_files, unused_options
 from tf_finetune.workdir import workdir_files
 
@@ -31,6 +31,8 @@ def check_export(config: command_configs.ExportConfig) -> None:
         if place.takes_rows:
             export_flags.check_rows(name)
         export_flags.check_packages(name)
+    if "torch" in config.format:
+        _check_torch(config)
     export_flags.check_output(config.output, config.format)
     finished_run_files.check_writable(
         config.output or place.export, config.output
@@ -78,6 +80,13 @@ def _check_record(
             "which an export is checked. Make it again with --data=PICTURES, "
             "which need no labels, and --overwrite."
         )
+
+
+def _check_torch(config: command_configs.ExportConfig) -> None:
+    """Raises `UsageError` for a network that torchvision does not have."""
+    options = finished_run_files.load_train_config(config).model
+    head = finished_run_files.load_config_task(config).head(options.head)
+    torchvision_networks.find_network(options, head)
 
 
 def _check_root(root: str | None) -> None:

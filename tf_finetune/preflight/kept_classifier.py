@@ -5,28 +5,10 @@ import pathlib
 from tf_finetune import errors
 from tf_finetune.backbones import backbone
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import train_config
+from tf_finetune.config import conditions, train_config
 from tf_finetune.preflight import unused_options
 from tf_finetune.weights import classifier_names
 from tf_finetune.weights import weights_source as weights
-
-# Everything else is about training, its data or its head.
-_READ = {
-    "backbone",
-    "background",
-    "cache_dir",
-    "class_names",
-    "data",
-    "image_size",
-    "keep_classifier",
-    "max_pixels",
-    "overwrite",
-    "pixel_range",
-    "resize",
-    "seed",
-    "weights",
-    "workdir",
-}
 
 
 def check_config(config: train_config.TrainConfig) -> None:
@@ -50,7 +32,9 @@ def check_config(config: train_config.TrainConfig) -> None:
             "normalizes the pooled features before its classifier. Train a "
             "new head instead, without --keep_classifier."
         )
-    _check_unread(config)
+    unused_options.check_options(
+        config, {conditions.STAGE: lambda: unused_options.choose_stage(config)}
+    )
     if config.model.image_size is not None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     if config.model.class_names:
@@ -75,20 +59,4 @@ def _check_source(
             f"--keep_classifier: --weights={given} of {spec.name} come without "
             "a classifier. Give a file of the whole network with "
             f"--weights=PATH, or take --weights=imagenet of {having}."
-        )
-
-
-def _check_unread(config: train_config.TrainConfig) -> None:
-    """Raises `UsageError` for options of training."""
-    unread = [
-        flag
-        for name, flag in unused_options.list_given(config).items()
-        if name not in _READ
-    ]
-    # The same as in training: a given option that nothing reads is an error.
-    if unread:
-        raise errors.UsageError(
-            f"{', '.join(unread)}: --keep_classifier trains nothing and reads "
-            f"only {', '.join(f'--{name}' for name in sorted(_READ))}. Leave "
-            "out one or the other."
         )

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from tf_finetune import environment, errors
 from tf_finetune.adaptation import catalog as adaptation
+from tf_finetune.backbones import backbone
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
+    model_options,
     train_config,
     training_options,
 )
 from tf_finetune.data import scan
+from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import layer_grammar
@@ -45,7 +48,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         )
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
-    weights_source.check_weights(spec, config.model.weights)
+    _check_weights(spec, config.model)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
@@ -58,17 +61,44 @@ def check_config(config: train_config.TrainConfig) -> None:
     unused_options.check_options(
         config, unused_options.find_training_choices(config, task, head)
     )
+    if config.model.classes == "keep":
+        from tf_finetune.preflight import kept_classes
+
+        kept_classes.check_config(config, head)
     optimizers.check_name(config.training.optimizer)
     _check_training(config.training)
+    if config.training.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.preflight import stage_options
+
+        stage_options.check_stages(config)
     _check_backbone_updates(config)
-    _check_unlabeled(config, task)
+    if config.unlabeled.effective_objective != objectives.SUPERVISED:
+        from tf_finetune.preflight import unlabeled_options
+
+        unlabeled_options.check_objective(config, task)
     _check_workers(config)
     if config.model.image_size is not None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
-    gates.check_specs(config.output.fail_below, task.figures)
+    for spec in config.output.fail_below:
+        gates.check_spec(spec, task.figures)
     _check_reference_run(config, task)
+
+
+def _check_weights(
+    spec: backbone.BackboneSpec, options: model_options.ModelOptions
+) -> None:
+    if options.init_from is None:
+        weights_source.check_weights(spec, options.weights)
+        return
+    if options.weights != "imagenet":
+        raise errors.UsageError(
+            f"--weights={options.weights} and --init_from={options.init_from} "
+            "both say where the backbone's weights come from. Leave out one."
+        )
+    weights_source.parse_origin(options.init_from)
 
 
 def check_pictures(
@@ -85,10 +115,14 @@ def check_pictures(
         DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
-    unused_options.check_fractions(config.data, splits)
+    data_splits.check_fractions(config.data, splits)
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
+    if config.model.classes == "keep":
+        from tf_finetune.preflight import kept_classes
+
+        kept_classes.check_names(config, inspected.class_names)
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
@@ -143,39 +177,6 @@ def _check_backbone_updates(config: train_config.TrainConfig) -> None:
             "--head_start_strength is for a linear head, which is solved; "
             f"with --head_layers={','.join(layers)} the head is trained by "
             "gradient steps. Leave one of them out."
-        )
-
-
-def _check_unlabeled(
-    config: train_config.TrainConfig, task: task_contract.Task
-) -> None:
-    name = config.unlabeled.effective_objective
-    objectives.OBJECTIVES.check(name)
-    if name == objectives.SUPERVISED:
-        return
-    if not config.unlabeled.unlabeled_data:
-        raise errors.UsageError(
-            f"--objective={name} needs --unlabeled_data: a folder or a quoted "
-            "pattern of pictures without labels."
-        )
-    if name in objectives.PSEUDO_LABELING and task.pseudo_labels is None:
-        others = sorted(
-            {*objectives.OBJECTIVES.names()} - {*objectives.PSEUDO_LABELING}
-        )
-        raise errors.UsageError(
-            f"--objective={name} is not possible with --task={task.name}, "
-            f"which has no pseudo-labels; use {', '.join(others)}."
-        )
-    # These objectives need gradient steps; others may solve the head alone.
-    if name in objectives.GRADIENT_BASED and not config.training.epochs:
-        raise errors.UsageError(
-            f"--objective={name} fine-tunes the network; --epochs=0 leaves "
-            "nothing to do."
-        )
-    if config.training.strategy == "multi_worker":
-        raise errors.UsageError(
-            "--unlabeled_data is not possible with --strategy=multi_worker; "
-            "use mirrored or one_device."
         )
 
 

@@ -17,7 +17,6 @@ from tf_finetune.config import (
 )
 from tf_finetune.data import label_protocol
 from tf_finetune.data.sources import catalog as sources
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.tasks import task as task_contract
 
 
@@ -50,8 +49,8 @@ class Choice:
         """
         if name in self.reads:
             return True
-        if readers == conditions.GIVEN:
-            return bool(self.values)
+        if readers in (conditions.GIVEN, conditions.NOT_GIVEN):
+            return bool(self.values) == (readers == conditions.GIVEN)
         own = self.known is not None and not {*self.values} <= {*self.known}
         return own or not {*self.values}.isdisjoint(readers)
 
@@ -105,8 +104,13 @@ def _find_refusal(
     config: Any, choices: Choices, name: str, given: str
 ) -> Refusal | None:
     """Returns the first condition of an option that does not hold."""
-    field = options.find_field(type(config), name)
-    for flag, readers in field.metadata["used_by"].items():
+    used_by = options.find_field(type(config), name).metadata["used_by"]
+    if conditions.STAGE in choices:
+        # An option that names no stage is for any training.
+        used_by = {conditions.STAGE: (conditions.TRAINING,), **used_by}
+    for flag, readers in used_by.items():
+        if flag == conditions.STAGE and flag not in choices:
+            continue  # A command without stages.
         find = choices.get(flag)
         choice = find() if find else _read_choice(config, flag)
         if not choice.is_reader(name, readers):
@@ -140,19 +144,27 @@ def _read_choice(config: Any, flag: str) -> Choice:
 
 def _format_refusals(found: Sequence[Refusal]) -> str:
     """Returns the message about options that nothing reads."""
-    sentences = [
-        _format_refusal(each) for each in found if each.flag != conditions.STAGE
-    ]
     staged = [each for each in found if each.flag == conditions.STAGE]
+    sentences = [_format_refusal(e) for e in found if e not in staged]
     if staged:
-        listed = ", ".join(each.given for each in staged)
-        are, them = ("are", "them") if len(staged) > 1 else ("is", "it")
-        why = staged[0].choice.shown
-        sentences.append(
-            f"{listed} {are} for fine-tuning, and {why} leaves that out. Leave "
-            f"{them} out, or give another {why.partition('=')[0]}."
-        )
+        sentences.append(_format_staged(staged))
     return " ".join(sentences)
+
+
+def _format_staged(staged: Sequence[Refusal]) -> str:
+    """Returns the message about options of a stage that the run has not."""
+    listed = ", ".join(each.given for each in staged)
+    are, them = ("are", "them") if len(staged) > 1 else ("is", "it")
+    why = staged[0].choice.shown
+    if conditions.KEPT_CLASSIFIER in staged[0].choice.values:
+        return (
+            f"{listed} {are} for training, and {why} trains nothing. Leave "
+            f"{them} out, or leave {why} out."
+        )
+    return (
+        f"{listed} {are} for fine-tuning, and {why} leaves that out. Leave "
+        f"{them} out, or give another {why.partition('=')[0]}."
+    )
 
 
 def _format_refusal(found: Refusal) -> str:
@@ -161,6 +173,11 @@ def _format_refusal(found: Refusal) -> str:
         return (
             f"{found.given} is for --{found.flag}, which is not given. Give "
             f"--{found.flag}, or leave {found.given.partition('=')[0]} out."
+        )
+    if found.readers == conditions.NOT_GIVEN:
+        return (
+            f"{found.choice.shown} takes the place of {found.given}. Leave "
+            f"{found.given.partition('=')[0]} or --{found.flag} out."
         )
     possible = found.choice.possible
     listed = " and ".join(
@@ -201,7 +218,7 @@ def find_training_choices(
             reads=task.reads,
         ),
         "data_format": lambda: choose_format(config.data, task.labels),
-        conditions.STAGE: lambda: _choose_stage(config),
+        conditions.STAGE: lambda: choose_stage(config),
     }
 
 
@@ -253,21 +270,25 @@ def _choose_part(flag: str, given: str | None, chosen: str) -> Choice:
 
 def _list_known(flag: str) -> Sequence[str]:
     """Lists the parts of a flag whose options are known."""
-    field = options.find_field(train_config.TrainConfig, flag)
-    return field.metadata["known_parts"]
+    found = options.find_field(train_config.TrainConfig, flag)
+    return found.metadata["known_parts"]
 
 
-def _choose_stage(config: train_config.TrainConfig) -> Choice:
-    """Returns whether a run fine-tunes, as the choice of a stage."""
-    values = ["fine-tuning"] if objectives.has_gradient_steps(config) else []
+def choose_stage(config: train_config.TrainConfig) -> Choice:
+    """Builds the `Choice` of the stages that a run has."""
+    if config.model.keep_classifier:
+        return Choice(
+            values=[conditions.KEPT_CLASSIFIER], shown="--keep_classifier"
+        )
+    values = [conditions.TRAINING]
+    if config.has_gradient_steps:
+        values += conditions.FINE_TUNING[conditions.STAGE]
     # Two ways leave the stage out; the flags that do are not refused for it.
-    causes = {}
-    if not config.training.epochs:
-        causes["epochs"] = "--epochs=0"
+    causes = {} if config.training.epochs else {"epochs": "--epochs=0"}
     if config.model.trains_head_only:
         causes["trainable"] = "--trainable=head, of which the head is solved,"
-    shown = next(iter(causes.values()), "")
-    return Choice(values=values, shown=shown, reads=causes)
+    why = next(iter(causes.values()), "")
+    return Choice(values=values, shown=why, reads=causes)
 
 
 def reads_option(task: task_contract.Task, name: str) -> bool:
@@ -275,25 +296,3 @@ def reads_option(task: task_contract.Task, name: str) -> bool:
     field = options.find_field(train_config.TrainConfig, name)
     readers = field.metadata["used_by"]["task"]
     return choose_task(task).is_reader(name, readers)
-
-
-def check_fractions(
-    data: data_options.DataOptions, given: Sequence[str | None]
-) -> None:
-    """Raises `UsageError` if a fraction is given of a split the data brings.
-
-    Args:
-        data: The data options, with the fractions.
-        given: Split that the data brings for each picture; None: none.
-    """
-    for split in ("validation", "test"):
-        name = f"{split}_fraction"
-        got = list_given(data).get(name)
-        # `got` is empty where the fraction has its default.
-        if got and split in given:
-            default = options.find_field(type(data), name).default
-            raise errors.UsageError(
-                f"{got} is for data that brings no {split} split, and "
-                f"--data={data.data} brings one. Leave it out; if a flagfile "
-                f"sets it, add {options.to_flag(name, default)}."
-            )

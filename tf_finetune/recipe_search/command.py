@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tf_finetune import console_output, errors, files
-from tf_finetune.config import options, recipe_config, train_config
+from tf_finetune.config import (
+    given_options,
+    options,
+    recipe_config,
+    train_config,
+)
 from tf_finetune.data import arrays, scan
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import train as train_preflight
@@ -71,7 +76,7 @@ def recipe(
         run = fine_tune("flowers/", backbone="resnet50", **found.settings)
     """
     config = options.from_keywords(recipe_config.RecipeConfig, keywords)
-    config = train_config.mark_given(config, {*keywords})
+    config = given_options.mark_given(config, {*keywords})
     if not isinstance(data, (str, os.PathLike)):
         cache_dir = pathlib.Path(config.cache_dir).expanduser()
         data = arrays.materialize(data, cache_dir=cache_dir)

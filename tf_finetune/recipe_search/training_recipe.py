@@ -44,7 +44,9 @@ def choose_settings(
         largest_batch=largest_batch,
         choose_budget=lambda seconds: config.recipe.budget_seconds,
     )
-    writing.write_files(found, *place.recipe_files)
+    writing.write_files(
+        found, place.path / "recipe.json", place.path / "recipe.flags"
+    )
     # The lines of the recipe are the first ones of the plan.
     for sentence in found.warnings:
         logging.warning("%s", sentence)

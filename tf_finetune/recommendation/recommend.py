@@ -16,6 +16,7 @@ from absl import logging
 from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options, recommend_config
 from tf_finetune.data import arrays, data_statistics, examples, scan
+from tf_finetune.data import splits as data_splits
 from tf_finetune.preflight import unused_options
 from tf_finetune.recommendation import candidates
 from tf_finetune.runs import time_budget
@@ -190,7 +191,7 @@ def _list_pictures(
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
     )
     splits = [each.split for each in inspected.pictures]
-    unused_options.check_fractions(config.data, splits)
+    data_splits.check_fractions(config.data, splits)
     # Those that do not decode are left out when they are chosen.
     return scan.clean_and_split(inspected, {}, config.data, seed=config.seed)
 

@@ -10,9 +10,11 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.config import train_config
 from tf_finetune.data import pipeline, split_targets
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import entries
+from tf_finetune.model import inference
 from tf_finetune.runs import boundary_activations
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fine_tune_stage as trainers
@@ -34,6 +36,30 @@ class CacheChoice:
 
     reads_cache: bool
     trainer: keras.Model | None = None
+
+
+def will_read_activations(
+    config: train_config.TrainConfig,
+    networks: inference.CompiledNetworks,
+) -> bool:
+    """Predicts if fine-tuning will read activations at the freeze boundary.
+
+    Args:
+        config: The run's config.
+        networks: The model, compiled.
+
+    Returns:
+        True with `--cache=on`, and with `--cache=auto` where there are at least
+        as many epochs as cached views; False without a freeze boundary, with
+        `--cache=off`, and for augmentation that mixes pictures.
+    """
+    wanted, options = config.output.cache, config.training
+    if networks.boundary is None or wanted == "off":
+        return False
+    # Mixed pictures have no rows of their own to be cached.
+    if augmentation.mixes_images(options.augmentation):
+        return False
+    return wanted == "on" or options.first_epochs >= options.num_views
 
 
 def choose_input(context: contexts.RunContext) -> CacheChoice:
@@ -67,6 +93,32 @@ def choose_input(context: contexts.RunContext) -> CacheChoice:
     decided = "on" if choice.reads_cache else "off"
     boundary_activations.record_choice(context.shared, "cache", decided)
     return choice
+
+
+def repeat_choice(
+    context: contexts.RunContext, earlier: Literal["on", "off"]
+) -> CacheChoice:
+    """Repeats the choice of an earlier fit stage, as far as it is possible.
+
+    The chief records it in the workdir of the stage; the other workers read it.
+
+    Args:
+        context: The run in a later stage.
+        earlier: Whether the earlier stage read the cache ("on") or pictures.
+
+    Returns:
+        The choice; `reads_cache` is False where the features do not fit.
+    """
+    shared = context.shared
+    if not context.is_chief:
+        decided = boundary_activations.load_chief_choice(shared, "cache")
+        return CacheChoice(reads_cache=decided == "on")
+    decided = boundary_activations.load_choices(shared).get("cache", earlier)
+    if decided == "on" and (obstacle := _find_obstacle(context)):
+        logging.info("cache: off; %s", obstacle)
+        decided = "off"
+    boundary_activations.record_choice(shared, "cache", decided)
+    return CacheChoice(reads_cache=decided == "on")
 
 
 def _choose_for_chief(

@@ -51,12 +51,15 @@ class FitResult:
             `history.make_rows`; empty without fine-tuning.
         cache: "on" if fine-tuning read cached activations, "off" if it read
             pictures; None where there was no fine-tuning.
+        stages: Facts of each fit stage, in order, for run.json; empty where
+            fine-tuning had one stage.
     """
 
     probe: Candidate
     fine_tuned: Candidate | None
     table: list[dict]
     cache: Literal["on", "off"] | None = None
+    stages: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,19 @@ class RunResult:
     chosen: Candidate
     beside: Mapping[str, Candidate] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, Any] | None = None
+
+    @property
+    def history_stage(self) -> str:
+        """Stage of the history whose epochs trained the chosen candidate."""
+        stage = self.chosen.name
+        objective = (self.facts or {}).get("objective", "")
+        # The history calls its epochs after the objective alone.
+        if objective and stage.startswith(f"{objective}_"):
+            return objective
+        # Of several stages the last one gave the weights.
+        if stage == "fine_tune" and self.fit_result.stages:
+            return self.fit_result.stages[-1]["name"]
+        return stage
 
 
 def make_candidate(

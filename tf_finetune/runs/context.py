@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -18,6 +18,28 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
+
+if TYPE_CHECKING:
+    from tf_finetune.config import fit_stage_options
+    from tf_finetune.model import freeze_boundary
+    from tf_finetune.training import optimizer_state
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreparedStage:
+    """One of several fit stages of a run, prepared before the run begins.
+
+    Attributes:
+        options: Its layers, epochs and learning rate.
+        adapted: The model prepared for it by an adaptation method; its
+            `build_trainer` is called when the stage begins, on the weights
+            that the stage before it left.
+        boundary: Its freeze boundary; None where nothing can be cached.
+    """
+
+    options: "fit_stage_options.FitStageOptions"
+    adapted: method.Adapted
+    boundary: "freeze_boundary.Boundary | None"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +65,9 @@ class RunContext:
         settings: Precision, compilation and other settings of the devices.
         recipe_lines: By option that `--recipe=auto` chose, its value and the
             reason in one line; other lines of the recipe under "".
+        stages: The fit stages of `--stages`; `adapted`, `networks` and `cache`
+            are those of the first one. Empty: the run has one stage.
+        carried: Optimizer state of the stage before; None in the first one.
     """
 
     config: train_config.TrainConfig
@@ -59,6 +84,8 @@ class RunContext:
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
     recipe_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    stages: Sequence[PreparedStage] = ()
+    carried: "optimizer_state.CarriedState | None" = None
 
     @property
     def image_size(self) -> int:

@@ -39,7 +39,7 @@ def fine_tune(
     boundary = context.networks.boundary if activations else None
     trainer = timed if activations else None
     trainer = trainer or prepare_trainer(context, boundary)
-    feed = _make_feed(context, activations)
+    feed = make_feed(context, activations)
     with enter_training(context):
         outcome = fine_tuning.fit_trainer(
             trainer,
@@ -81,10 +81,17 @@ def evaluate_fine_tuned(
     )
 
 
-def _make_feed(
+def make_feed(
     context: contexts.RunContext,
     activations: boundaries.BoundaryActivations | None,
 ) -> fine_tuning.TrainingFeed:
+    """Builds the batches of a fit stage.
+
+    Args:
+        context: The run; its config has the number of epochs.
+        activations: Cached activations of every view; None: pictures are
+            decoded and augmented in every epoch.
+    """
     part = replicas.find_own_part(context.strategy)
     targets = {s: context.targets(s) for s in ("train", "validation")}
     if activations is None:
@@ -127,7 +134,7 @@ def prepare_trainer(
     # The optimizer's variables must be made in the scope, too.
     network = above.suffix if above else context.assembly.trainer
     with context.strategy.scope():
-        return fine_tuning.compile_trainer(
+        trainer = fine_tuning.compile_trainer(
             context.adapted.build_trainer(network),
             context.config,
             adapted=context.adapted,
@@ -135,7 +142,14 @@ def prepare_trainer(
             metrics=context.task.network.metrics(context.data.class_names),
             num_examples=len(context.data.split("train")),
             settings=context.settings,
+            continues=context.carried is not None,
         )
+        if context.carried is not None:
+            # Loaded only here: a run of one stage needs none of it.
+            from tf_finetune.training import optimizer_state
+
+            optimizer_state.carry_over(trainer, context.carried)
+        return trainer
 
 
 @contextlib.contextmanager

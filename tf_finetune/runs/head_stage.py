@@ -99,7 +99,14 @@ def solve_head(
             weights=weights, how="as the chief solved it", start=start or None
         )
     model = copy_to_one_device(context.assembly.head, context.strategy)
-    found = head_fit.solve_or_train(_make_problem(context, model, features))
+    problem = _make_problem(context, model, features)
+    if context.config.model.classes == "keep":
+        # Loaded only where classes of an earlier run are kept.
+        from tf_finetune.runs import kept_classes
+
+        found = kept_classes.solve_head(context, problem)
+    else:
+        found = head_fit.solve_or_train(problem)
     if replicas.find_worker(context.strategy)[1] > 1:
         arrays = {f"{i:02d}": w for i, w in enumerate(found.weights)}
         for i, start in enumerate(found.start or ()):

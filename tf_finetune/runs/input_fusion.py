@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.exports import keras_archive
+from tf_finetune.exports import export_files
 from tf_finetune.inputs import fused_model, input_protocol, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import assembly, inference
@@ -277,7 +277,7 @@ def _write_results(
     decision = evaluations["validation"].decision
     task = context.task.with_decision(decision)
     with files.replacing(place.fusion_model) as temporary:
-        keras_archive.save_archive(model, temporary, data.class_names, decision)
+        export_files.save_keras(model, temporary, data.class_names, decision)
     last = data.splits[-1]
     indices = parity_record.choose_indices(data, _PARITY_ROWS)
     proving = [joined[last].rows[index] for index in indices]

@@ -11,7 +11,7 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, unlabeled_files
-from tf_finetune.exports import keras_archive
+from tf_finetune.exports import export_files
 from tf_finetune.model import assembly
 from tf_finetune.runs import parity_record, results
 from tf_finetune.runs.finished import finished_run, run_prediction
@@ -76,9 +76,9 @@ def keep_classifier(
         class_names=names,
         image_size=built.backbone.image_size,
     )
-    results.save_weights(built.model, place)
+    results.save_weights(built.model, place, config.model.backbone)
     with files.replacing(place.model) as temporary:
-        keras_archive.save_archive(built.model, temporary, names)
+        export_files.save_keras(built.model, temporary, names)
     _record_predictions(found, paths)
     # Last: a run counts as finished when all of its files are complete.
     facts = {

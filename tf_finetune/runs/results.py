@@ -11,12 +11,13 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
 from tf_finetune.evaluation import gates, reference_run
-from tf_finetune.exports import keras_archive
+from tf_finetune.exports import export_files
 from tf_finetune.model import assembly
 from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import history
+from tf_finetune.weights import backbone_attribute
 from tf_finetune.workdir import lifecycle, workdir_files
 
 
@@ -133,8 +134,7 @@ def save_results(
 ) -> None:
     """Writes the model, its weights, the history and its plot."""
     place, model = context.place, context.assembly.model
-    table = result.fit_result.table
-    if table:
+    if table := result.fit_result.table:
         history.write(place.history, table)
         result_plots.plot_training_curves(
             table,
@@ -142,9 +142,9 @@ def save_results(
             kept=_find_kept_epoch(context, result),
             probe=result.fit_result.probe.evaluations["validation"].figures,
         )
-    save_weights(model, place)
+    save_weights(model, place, context.config.model.backbone)
     with files.replacing(place.model) as temporary:
-        keras_archive.save_archive(
+        export_files.save_keras(
             model, temporary, context.data.class_names, result.chosen.decision
         )
 
@@ -153,20 +153,19 @@ def _find_kept_epoch(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> int | None:
     """Returns the index in the history of the kept epoch, if any."""
-    table, stage = result.fit_result.table, result.chosen.name
-    objective = (result.facts or {}).get("objective", "")
-    # The history calls its epochs after the objective alone.
-    if objective and stage.startswith(f"{objective}_"):
-        stage = objective
+    table, stage = result.fit_result.table, result.history_stage
     rank = context.task.figures.rank_epoch
     rows = [i for i, row in enumerate(table) if row["stage"] == stage]
     return max(rows, key=lambda i: rank(table[i]), default=None)
 
 
-def save_weights(model: keras.Model, place: workdir_files.Workdir) -> None:
-    """Writes the weights of a model to the workdir, atomically."""
+def save_weights(
+    model: keras.Model, place: workdir_files.Workdir, backbone: str
+) -> None:
+    """Writes a model's weights and its backbone's name, atomically."""
     with files.replacing(place.weights) as temporary:
         model.save_weights(temporary)
+        backbone_attribute.write_backbone(temporary, backbone)
 
 
 def finish_run(
@@ -180,6 +179,8 @@ def finish_run(
         "cache": result.fit_result.cache,
         "seconds": round(seconds, 1),
     }
+    if result.fit_result.stages:
+        facts["stages"] = [*result.fit_result.stages]
     config = context.config
     if result.fit_result.cache:
         # A replay is to take the same path, however fast its machine is.
@@ -200,9 +201,9 @@ def describe_run(
 
     Args:
         config: The config in effect.
-        built: The model and its parts.
-        fingerprint: Fingerprint of the data.
-        largest_batch: Batch size that was found; None if it was not searched.
+        built: The model.
+        fingerprint: Of the data.
+        largest_batch: Batch size that was found; None: not searched.
 
     Returns:
         Versions of the environment, "seed", "largest_batch",
@@ -261,8 +262,7 @@ def check_gates(
             gates.explain_not_better(figures[split], theirs, name, measures)
         )
     # An empty sentence stands for a gate that was passed.
-    failed = [sentence for sentence in failed if sentence]
-    if failed:
+    if failed := [sentence for sentence in failed if sentence]:
         raise errors.GateError(
             f"{' '.join(failed)} (The run is finished; its results are in "
             f"{context.place.path}.)"

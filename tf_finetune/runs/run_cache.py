@@ -1,6 +1,7 @@
 """Cached outputs of the frozen part of a run's network."""
 
 import contextlib
+import copy
 from collections.abc import Sequence
 
 import keras
@@ -10,9 +11,9 @@ import tensorflow as tf
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
 from tf_finetune.data.images import inspection
-from tf_finetune.feature_cache import batches, entries, fill, keys
+from tf_finetune.feature_cache import batches, entries, fill
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import assembly, inference
+from tf_finetune.model import assembly, freeze_boundary, inference
 
 # Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
@@ -57,6 +58,17 @@ class RunCache:
         # Boundary entries are opened again when they are asked for.
         self._crossing.clear()
         self.features = self._open_features()
+
+    def move_to(self, networks: inference.CompiledNetworks) -> "RunCache":
+        """Returns a cache of the same run for another freeze boundary.
+
+        Args:
+            networks: The model, split at that boundary; its present weights
+                decide which entry is opened.
+        """
+        other = copy.copy(self)
+        other._networks, other._crossing = networks, {}
+        return other
 
     def _open_features(self) -> stores.Store:
         return self._open_store(
@@ -131,6 +143,20 @@ class RunCache:
         # View 0 is the picture unaugmented.
         wanted = self.list_views(0, pictures)
         self._fill(into, network, wanted, pictures, "Features")
+
+    def fill_activations(self, pictures: Sequence[examples.Picture]) -> None:
+        """Computes the boundary activations that the cache lacks, as float32.
+
+        Args:
+            pictures: Pictures of any split, which are not augmented.
+        """
+
+        def network(images: tf.Tensor) -> list[tf.Tensor]:
+            return [self._networks.compute_activations(images)]
+
+        rows = self.open_activations("float32")
+        wanted = self.list_views(0, pictures)
+        self._fill([rows], network, wanted, pictures, "Activations")
 
     def fill_augmented(
         self, pictures: Sequence[examples.Picture], store: stores.Store
@@ -234,7 +260,7 @@ class RunCache:
     ) -> stores.Store:
         """Opens the store of a network's outputs, held until the run ends."""
         options, size = self._config.model, self._built.backbone.image_size
-        key = keys.hash_network(
+        key = freeze_boundary.hash_network(
             model, image_size=size, resize=options.resize, pixels=options.pixels
         )
         folder = self._held.enter_context(

@@ -1,21 +1,40 @@
 """Describes the plan of a run: trainable layers, settings and reasons."""
 
-import contextlib
-from collections.abc import Callable
+import dataclasses
 
 from absl import logging
 
 from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
-from tf_finetune.data import data_statistics, pipeline, scan
+from tf_finetune.data import data_statistics
+from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fine_tune_stage as trainers
-from tf_finetune.runs import head_stage, run_preparation
+from tf_finetune.runs import head_stage
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import fine_tuning, head_fit, optimizers
-from tf_finetune.training.devices import cost_estimate
-from tf_finetune.workdir import workdir_files
+from tf_finetune.training import head_fit, optimizers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageTexts:
+    """Parts of the plan that depend on the fit stages of a run.
+
+    Attributes:
+        table: Layers and their numbers of weights that train.
+        length: Number of epochs.
+        rate: Learning rate and its origin.
+        updates: Further settings of its steps.
+        adaptation: Effect of the adaptation method.
+        boundary: Part of the network that can be cached.
+    """
+
+    table: str
+    length: str
+    rate: str
+    updates: str
+    adaptation: str
+    boundary: str
+
 
 _HEADS = {"probe": "solved", "random": "random"}
 
@@ -48,16 +67,15 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
 
 
 def _format_supervised(context: contexts.RunContext) -> str:
-    options = context.config.training
-    table = method.format_plan_table(
-        method.make_plan_rows(context.assembly, context.adapted)
-    )
+    options, stages = context.config.training, _format_stages(context)
     parts = [
         context.settings.line,
         _describe_weights(context),
-        surgery_steps.format_table(_list_changes(context)),
-        table,
+        stages.table,
+        _describe_classes(context),
     ]
+    if changes := _list_changes(context):
+        parts.insert(2, surgery_steps.format_table(changes))
     table = "\n".join(part for part in parts if part)
     head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
     if not context.fine_tunes:
@@ -69,29 +87,56 @@ def _format_supervised(context: contexts.RunContext) -> str:
         [
             table,
             head,
-            "fine_tune: at most "
-            f"{data_statistics.format_count(options.epochs, 'epoch')}, "
+            f"fine_tune: {stages.length}, "
             f"{data_statistics.format_count(size, 'picture')} a "
             f"step{_format_batch_fit(context)}, from a "
             f"{_HEADS[options.head_init]} head{_format_start(context)}",
-            f"optimizer: {options.optimizer}, learning rate "
-            f"{_format_rate(context)}, {options.schedule}, warm-up over "
-            f"{options.warmup_fraction:.0%} of the steps"
-            f"{_format_updates(context)}",
+            f"optimizer: {options.optimizer}, {stages.rate}, "
+            f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
+            f"of the steps{stages.updates}",
             f"adaptation: {context.config.model.adaptation} (--adaptation); "
-            f"{context.adapted.description}",
+            f"{stages.adaptation}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
             f"(--loss={options.loss}); augmentation: {options.augmentation}",
             f"cache: {context.config.output.cache} (--cache); "
-            f"{_describe_boundary(context)}",
+            f"{stages.boundary}",
         ]
     )
 
 
+def _format_stages(context: contexts.RunContext) -> StageTexts:
+    """Formats that part of the plan which stages of `--stages` change."""
+    if context.stages:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.runs import stage_plan
+
+        return stage_plan.format_stages(context)
+    epochs = context.config.training.epochs
+    return StageTexts(
+        table=method.format_plan_table(
+            method.make_plan_rows(context.assembly, context.adapted)
+        ),
+        length=f"at most {data_statistics.format_count(epochs, 'epoch')}",
+        rate=f"learning rate {format_rate(context)}",
+        updates=format_updates(context.config, context.adapted),
+        adaptation=context.adapted.description,
+        boundary=describe_boundary(context.networks.boundary),
+    )
+
+
 def _describe_weights(context: contexts.RunContext) -> str:
-    """Describes the graph that PyTorch's weights asked for, if they did."""
+    """Describes the graph or the network that weights come from, if known."""
     loaded = context.assembly.loaded
-    return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
+    return f"weights: {loaded.origin}" if loaded and loaded.origin else ""
+
+
+def _describe_classes(context: contexts.RunContext) -> str:
+    """Describes the origin of the classes where an earlier run's are kept."""
+    if context.config.model.classes != "keep":
+        return ""
+    from tf_finetune.runs import kept_classes
+
+    return kept_classes.describe_plan(context)
 
 
 def _list_changes(context: contexts.RunContext) -> list[surgery_steps.Change]:
@@ -146,7 +191,8 @@ def warn_of_single_pictures(context: contexts.RunContext) -> None:
     )
     # A replica's own part of the batch.
     pictures = size // context.strategy.num_replicas_in_sync
-    moving = context.adapted.batch_norms
+    prepared = context.stages or [context]
+    moving = {name for each in prepared for name in each.adapted.batch_norms}
     if context.fine_tunes and moving and pictures <= 1:
         logging.warning(
             "Batch norm learns its mean and variance from single pictures: "
@@ -164,7 +210,8 @@ def _format_batch_fit(context: contexts.RunContext) -> str:
     return f" (--batch_size=auto; {context.largest_batch} fit into memory)"
 
 
-def _format_rate(context: contexts.RunContext) -> str:
+def format_rate(context: contexts.RunContext) -> str:
+    """Formats the learning rate of a run with its origin."""
     options, asked = context.config.training, context.requested_config.training
     rate = optimizers.choose_learning_rate(options)
     # The rate's origin: the recipe, the user, the optimizer's default, or that
@@ -185,12 +232,14 @@ def _format_rate(context: contexts.RunContext) -> str:
     return f"{rate:g} ({origin}; --learning_rate)"
 
 
-def _format_updates(context: contexts.RunContext) -> str:
+def format_updates(
+    config: train_config.TrainConfig, adapted: method.Adapted
+) -> str:
     """Formats layer decay, clipping and the decay to the start."""
-    options = optimizers.resolve_clipping(context.config)
-    decay = context.config.model.effective_layer_decay
+    options = optimizers.resolve_clipping(config)
+    decay = config.model.effective_layer_decay
     parts = []
-    if context.adapted.learning_rate_factors:
+    if adapted.learning_rate_factors:
         parts.append(f", layer decay {decay:g} (--layer_decay)")
     if options.clip_norm:
         parts.append(
@@ -211,81 +260,11 @@ def _format_start(context: contexts.RunContext) -> str:
     return f" (--head_start_strength={strength})"
 
 
-def _describe_boundary(context: contexts.RunContext) -> str:
-    """Describes the part of the network that can be cached."""
-    found = context.networks.boundary
+def describe_boundary(found: freeze_boundary.Boundary | None) -> str:
+    """Describes the part of a network that can be cached."""
     if found is None:
         return "no part of the network can be cached"
     return (
         f"{found.frozen_share:.0%} of the forward pass is frozen and can be "
         f"cached (freeze boundary at {', '.join(found.names)})"
     )
-
-
-def report_plan(
-    config: train_config.TrainConfig,
-    inspected: scan.InspectedPictures,
-    place: workdir_files.Workdir,
-    *,
-    largest_batch: int | None,
-    report: Callable[[str], None],
-) -> None:
-    """Reports data, plan and cost of a run without training it.
-
-    Every picture is decoded and its features are cached on the way.
-
-    Args:
-        config: The config that the user asked for.
-        inspected: Pictures whose headers were read.
-        place: Workdir for results; nothing is written to it.
-        largest_batch: Largest batch size that fits into memory; None without
-            `--batch_size=auto`.
-        report: Called with each text for the user.
-    """
-    with contextlib.ExitStack() as held:
-        context = run_preparation.prepare_run(
-            config, inspected, place, held, largest_batch
-        )
-        report(data_statistics.format_summary(context.data))
-        report(format_plan(context))
-        warn_of_single_pictures(context)
-        report(estimate_cost(context).text())
-
-
-def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
-    """Times a few training and inference steps and extrapolates to the run.
-
-    Args:
-        context: The run, not trained yet.
-
-    Returns:
-        Estimated time and memory of a run that reads pictures, without cached
-        activations.
-    """
-    config, targets = context.config, context.targets("train")
-    size = optimizers.choose_batch_size(config.training, len(targets))
-    # Enough pictures for the four batches that are measured.
-    copies = -(-4 * size // len(targets))  # Rounded up.
-    batches = pipeline.build_training_batches(
-        [picture.path for picture in context.data.split("train")] * copies,
-        targets,
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-        batch_size=size,
-        augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
-    )
-    steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))
-    epochs = config.training.epochs if context.fine_tunes else 0
-    with trainers.enter_training(context):
-        return cost_estimate.measure_run(
-            trainers.prepare_trainer(context),
-            context.assembly.extractor,
-            batches,
-            num_pictures=len(context.data.pictures),
-            training_steps=steps * epochs,
-            validated_pictures=len(context.data.split("validation")) * epochs,
-        )

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -14,19 +15,21 @@ from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
-from tf_finetune.data.augment import augmentation
 from tf_finetune.data.images import image_warnings, verification
 from tf_finetune.feature_cache import fill
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, freeze_boundary, inference
+from tf_finetune.runs import cache_choice, run_cache
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import run_cache
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import lifecycle, workdir_files
+
+if TYPE_CHECKING:
+    from tf_finetune.runs import filled_backbone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class _Model:
     assembly: assembly.Assembly
     adapted: method.Adapted
     networks: inference.CompiledNetworks
+    stages: Sequence[contexts.PreparedStage]
 
 
 def prepare_run(
@@ -76,17 +80,23 @@ def prepare_run(
     )
     held.enter_context(strategies.report_lost_worker(strategy))
     task = tasks.TASKS.get(config.model.task)
+    filled = None
+    if config.model.init_from:
+        from tf_finetune.runs import filled_backbone
+
+        # The chief fills the network; the others read it from the cache.
+        with strategies.run_chief_first(strategy):
+            filled = filled_backbone.fill_backbone(config, inspected)
     with strategy.scope():
-        model = _build_model(config, task, inspected)
+        model = _build_model(config, task, inspected, filled)
     # The cache computes in batches of the size that fits.
     size = largest_batch or config.training.batch_size
-    sized = options.replace(config, batch_size=size)
+    sized, networks = options.replace(config, batch_size=size), model.networks
     # The chief decodes; the others read its verdicts from the cache.
     with strategies.run_chief_first(strategy):
-        cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
-        problems = decode_and_extract(
-            inspected.pictures, sized, model.networks, cache
-        )
+        cache = run_cache.RunCache(sized, model.assembly, networks, held)
+        found = inspected.pictures
+        problems = decode_and_extract(found, sized, networks, cache)
     data = _complete_data(config, inspected, problems)
     # Only now: some tasks need the pictures, for statistics of their labels.
     task = task.fit_to_data(data, config)
@@ -109,6 +119,7 @@ def prepare_run(
         cache=cache,
         strategy=strategy,
         settings=_choose_settings(strategy, config),
+        stages=model.stages,
     )
 
 
@@ -126,6 +137,7 @@ def _build_model(
     config: train_config.TrainConfig,
     task: task_contract.Task,
     inspected: scan.InspectedPictures,
+    filled: "filled_backbone.FilledBackbone | None",
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
     built = assembly.build_model(
@@ -133,17 +145,29 @@ def _build_model(
         task,
         inspected.class_names,
         config.seed,
-        weights=config.model.weights,
+        weights=str(filled.path) if filled else config.model.weights,
     )
-    adapt = adaptation.METHODS.get(config.model.adaptation)
-    adapted = adapt(built, config.model)
-    cut = None
-    if contexts.fine_tunes(config, adapted):
-        moving = {*adapted.trained, *built.head_layers}
-        # Everything below the first of these layers is computed once.
-        cut = freeze_boundary.find_boundary(built.trainer, moving)
-    networks = inference.CompiledNetworks(built, cut)
-    return _Model(assembly=built, adapted=adapted, networks=networks)
+    if filled:
+        built = dataclasses.replace(built, loaded=filled.describe(built.loaded))
+    stages: Sequence[contexts.PreparedStage] = ()
+    if config.training.stages:
+        from tf_finetune.runs import stage_preparation  # Only for stages.
+
+        stages = stage_preparation.prepare_stages(config, built)
+        adapted, cut = stages[0].adapted, stages[0].boundary
+    else:
+        adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapted, cut = adapt(built, config.model), None
+        if contexts.fine_tunes(config, adapted):
+            # Everything below the first of these layers is computed once.
+            moving = {*adapted.trained, *built.head_layers}
+            cut = freeze_boundary.find_boundary(built.trainer, moving)
+    return _Model(
+        assembly=built,
+        adapted=adapted,
+        networks=inference.CompiledNetworks(built, cut),
+        stages=stages,
+    )
 
 
 def _complete_data(
@@ -160,20 +184,9 @@ def _complete_data(
         pixels=config.model.pixels,
     )
     if config.output.withhold_test:
-        data = _withhold_test(data)
+        data = examples.withhold_test(data)
     logging.info("%s", data_statistics.format_summary(data))
     return data
-
-
-def _withhold_test(data: examples.ImageData) -> examples.ImageData:
-    """Returns the data without its test pictures."""
-    kept = tuple(each for each in data.pictures if each.split != "test")
-    logging.info(
-        "%d test pictures are withheld (--withhold_test).",
-        len(data.pictures) - len(kept),
-    )
-    # The fingerprint stays that of all splits: `evaluate` finds the same data.
-    return dataclasses.replace(data, pictures=kept)
 
 
 def _set_batch_size(
@@ -211,7 +224,7 @@ def decode_and_extract(
     """
     names = [picture.sha256 for picture in pictures]
     into = {"features": cache.features}
-    if will_read_activations(config, networks):
+    if cache_choice.will_read_activations(config, networks):
         if config.training.num_views > 1:
             # Opened, so that making room does not evict it.
             cache.open_activations("float16")
@@ -232,30 +245,6 @@ def decode_and_extract(
             image_warnings.warn_of_oddities, pixels=config.model.pixels
         ),
     )
-
-
-def will_read_activations(
-    config: train_config.TrainConfig,
-    networks: inference.CompiledNetworks,
-) -> bool:
-    """Predicts if fine-tuning will read activations at the freeze boundary.
-
-    Args:
-        config: The run's config.
-        networks: The model, compiled.
-
-    Returns:
-        True with `--cache=on`, and with `--cache=auto` where there are at least
-        as many epochs as cached views; False without a freeze boundary, with
-        `--cache=off`, and for augmentation that mixes pictures.
-    """
-    wanted, options = config.output.cache, config.training
-    if networks.boundary is None or wanted == "off":
-        return False
-    # Mixed pictures have no rows of their own to be cached.
-    if augmentation.mixes_images(options.augmentation):
-        return False
-    return wanted == "on" or options.epochs >= options.num_views
 
 
 class _FeatureExtraction:

@@ -9,6 +9,8 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
+
 from tf_finetune.config import train_config
 from tf_finetune.data import scan
 from tf_finetune.data.images import inspection
@@ -160,7 +162,8 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
     fresh_head = assembly.copy_values(head.weights)
     # The chief fills the cache and decides; then the others read both.
     with strategies.run_chief_first(context.strategy):
-        choice = cache_choice.choose_input(context)
+        stage = _begin_stages(context) if context.stages else context
+        choice = cache_choice.choose_input(stage)
         features = extract_features(
             context, with_activations=choice.reads_cache
         )
@@ -170,7 +173,7 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         if choice.reads_cache:
             # After the head is fitted: the figures of its predictions decide
             # the precision of augmented views.
-            activations = boundary_activations.compute_activations(context)
+            activations = boundary_activations.compute_activations(stage)
     result = candidates.FitResult(probe=probe, fine_tuned=None, table=[])
     if context.fine_tunes:
         # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
@@ -178,16 +181,60 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         is_fresh = context.config.training.head_init == "random"
         start = fresh_head if is_fresh else fitted.start
         assembly.assign_values(head.weights, start)
-        table = fine_tune_stage.fine_tune(context, choice.trainer, activations)
-        found = fine_tune_stage.evaluate_fine_tuned(context, activations)
-        result = candidates.FitResult(
-            probe=probe,
-            fine_tuned=candidates.make_candidate(context, "fine_tune", found),
-            table=table,
-            cache="on" if activations else "off",
-        )
+        fine_tune = _fine_tune_stages if context.stages else _fine_tune_once
+        result = fine_tune(context, stage, choice.trainer, activations, probe)
     strategies.wait_for_all(context.strategy)
     return result
+
+
+def _fine_tune_once(
+    context: contexts.RunContext,
+    stage: contexts.RunContext,
+    timed: keras.Model | None,
+    activations: boundary_activations.BoundaryActivations | None,
+    probe: candidates.Candidate,
+) -> candidates.FitResult:
+    table = fine_tune_stage.fine_tune(context, timed, activations)
+    found = fine_tune_stage.evaluate_fine_tuned(context, activations)
+    return candidates.FitResult(
+        probe=probe,
+        fine_tuned=candidates.make_candidate(context, "fine_tune", found),
+        table=table,
+        cache="on" if activations else "off",
+    )
+
+
+def _begin_stages(context: contexts.RunContext) -> contexts.RunContext:
+    # Loaded only here: a run of one stage needs none of it.
+    from tf_finetune.runs import staged_fine_tuning
+
+    return staged_fine_tuning.begin_first_stage(context)
+
+
+def _fine_tune_stages(
+    context: contexts.RunContext,
+    stage: contexts.RunContext,
+    timed: keras.Model | None,
+    activations: boundary_activations.BoundaryActivations | None,
+    probe: candidates.Candidate,
+) -> candidates.FitResult:
+    """Fine-tunes in several stages, of which `stage` is the first."""
+    from tf_finetune.runs import staged_fine_tuning
+
+    given = staged_fine_tuning.StageInput(
+        trainer=timed, activations=activations
+    )
+    trained = staged_fine_tuning.fine_tune_stages(context, stage, given)
+    found = fine_tune_stage.evaluate_fine_tuned(
+        trained.context, trained.activations
+    )
+    return candidates.FitResult(
+        probe=probe,
+        fine_tuned=candidates.make_candidate(context, "fine_tune", found),
+        table=trained.table,
+        cache=trained.cache,
+        stages=trained.stages,
+    )
 
 
 def extract_features(

@@ -5,7 +5,6 @@ line here.
 """
 
 from tf_finetune import registry
-from tf_finetune.config import train_config
 
 SUPERVISED = "supervised"
 """The objective that uses no unlabeled pictures."""
@@ -27,26 +26,3 @@ OBJECTIVES = registry.Registry(
 
 PSEUDO_LABELING = ("fixmatch", "pseudo_label")
 """Objectives that need a task with pseudo-labels (`Task.pseudo_labels`)."""
-
-GRADIENT_BASED = ("feature_distillation", "fixmatch")
-"""Objectives that act in gradient steps only."""
-
-BUILT_IN = OBJECTIVES.names()
-"""Objectives of this package, of which the gradient steps are known."""
-
-
-def has_gradient_steps(config: train_config.TrainConfig) -> bool:
-    """Returns whether a run trains by gradient steps after solving the head.
-
-    An objective of the user's own counts as trained by steps.
-
-    Args:
-        config: Options of the run.
-    """
-    options, objective = config.training, config.unlabeled.effective_objective
-    moves = (
-        not config.model.trains_head_only
-        or options.head_init == "random"
-        or objective in GRADIENT_BASED
-    )
-    return bool(options.epochs and moves) or objective not in BUILT_IN

@@ -143,7 +143,7 @@ def solve(
     """
     with head_problem.limit_threads(features):
         standard = head_problem.standardize(features, scaled=standardized)
-        folds = _make_folds(labels, groups, seed)
+        folds = make_folds(labels, groups, seed)
         return _solve(standard, labels, folds, class_weight)
 
 
@@ -217,10 +217,21 @@ def _solve(
     )
 
 
-def _make_folds(
+def make_folds(
     labels: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns (fit, validation) indices per fold; none if a class is tiny."""
+    """Divides examples into up to five stratified folds.
+
+    Args:
+        labels: [n] class indices.
+        groups: A key for each example, which folds do not divide; None: each
+            is a group of its own.
+        seed: Seed of the draw.
+
+    Returns:
+        Pairs of the indices to fit on and to validate on; empty if a class has
+        one group.
+    """
     from sklearn import model_selection
 
     # A class needs two groups at least: one to fit, one to validate on.

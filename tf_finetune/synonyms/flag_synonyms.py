@@ -43,7 +43,7 @@ def find_synonym(
 
 
 def find_misspelled(
-    name: str, known: Collection[str]
+    name: str, known: Collection[str], *, nearer_than: float = 0.0
 ) -> value_synonyms.Synonym | None:
     """Returns the flag here for a misspelled setting of another package.
 
@@ -51,13 +51,17 @@ def find_misspelled(
         name: The misspelled setting.
         known: Flags of the command; of several meanings, one of these is
             preferred.
+        nearer_than: Similarity, 0..1 as difflib's ratio, of the flag that is
+            nearest; a setting must be more similar.
 
     Returns:
         The flag with advice; None if no setting has a similar name.
     """
     # Of short names every other one would be near.
     names = {each for m in SYNONYMS for each in m.names if len(each) > 3}
-    found = difflib.get_close_matches(
-        value_synonyms.normalize_name(name), sorted(names), n=1, cutoff=0.85
-    )
-    return find_synonym(found[0], known) if found else None
+    asked = value_synonyms.normalize_name(name)
+    found = difflib.get_close_matches(asked, sorted(names), n=1, cutoff=0.85)
+    if not found:
+        return None
+    ratio = difflib.SequenceMatcher(None, found[0], asked).ratio()
+    return find_synonym(found[0], known) if ratio > nearer_than else None

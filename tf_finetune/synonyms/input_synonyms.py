@@ -162,7 +162,7 @@ MODEL = (
     value_synonyms.define(
         "trainable",
         "freeze unfreeze freeze_backbone freeze_layers frozen freeze_encoder "
-        "freeze_base freeze_to freeze_until freeze_epochs fine_tune_at "
+        "freeze_base freeze_to freeze_until fine_tune_at "
         "finetune_at fine_tune finetune fine_tune_layers unfreeze_at "
         "trainable_layers layers_to_train train_layers num_freeze n_freeze "
         "unfreeze_layers train_backbone feature_extract feature_extraction "

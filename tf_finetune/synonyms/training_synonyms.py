@@ -14,6 +14,12 @@ TRAINING = (
         "--epochs=0 solves the head alone.",
     ),
     value_synonyms.define(
+        "stages",
+        "freeze_epochs gradual_unfreezing gradual_unfreeze unfreeze_epochs "
+        "unfreeze_schedule training_stages phases",
+        "It unfreezes layers by and by: --stages=head,top:3,all:7.",
+    ),
+    value_synonyms.define(
         "head_epochs",
         "decoder_epochs probe_epochs head_train_epochs top_epochs",
         "Decoders are trained that long first: --head_epochs=20; other heads "

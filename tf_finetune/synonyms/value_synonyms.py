@@ -160,8 +160,8 @@ ADVICE: dict[str, dict[str, str]] = {
         "hdf5 weights weights_h5": "--format=h5 is meant.",
         "int8 tflite_int8": "--format=litert_int8 is meant.",
         "fp16 float16 tflite_float16": "--format=litert_float16 is meant.",
-        "torchscript pt pth torch coreml mlmodel openvino tensorrt engine "
-        "tfjs ncnn safetensors": (
+        "pt pth pytorch safetensors": "--format=torch is meant.",
+        "torchscript coreml mlmodel openvino tensorrt engine tfjs ncnn": (
             "It is not written here; --format=onnx is what most converters "
             "read."
         ),

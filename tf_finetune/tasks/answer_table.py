@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from tf_finetune import errors, files, terminal_escapes
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import data_statistics
 
 _MAX_LISTED = 10
@@ -264,9 +264,9 @@ class AnswerFiles(Protocol):
         names: Sequence[str],
         *,
         folder: pathlib.Path,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
         top_k: int,
-        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+        pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     ) -> None:
         """Prepares the writer; arguments are those of `MaskFiles`."""
 

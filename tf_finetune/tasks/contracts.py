@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import model_options, train_config, training_options
+from tf_finetune.config import picture_options, train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.tasks import evaluators, quantization_checks
+from tf_finetune.metrics import evaluators
+from tf_finetune.tasks import quantization_checks
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
     SignatureFunction = Callable[
-        [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
+        [Mapping[str, tf.Tensor], tf.Tensor, picture_options.Resize],
         dict[str, tf.Tensor],
     ]
 
@@ -278,7 +279,7 @@ class PictureNetwork(Network, Protocol):
         predictions: np.ndarray,
         sizes: np.ndarray,
         *,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
         allowed: float,
     ) -> dict[str, dict[str, float]]:
         """Compares an export's outputs with the evaluation's predictions.

@@ -52,6 +52,7 @@ def compile_trainer(
     metrics: Sequence[keras.metrics.Metric],
     num_examples: int,
     settings: device_settings.Settings,
+    continues: bool = False,
 ) -> keras.Model:
     """Compiles a network with the optimizer, loss and metrics of fine-tuning.
 
@@ -63,6 +64,7 @@ def compile_trainer(
         metrics: Metrics of targets and logits.
         num_examples: Training examples, for the schedule's length.
         settings: Precision and compilation for the device.
+        continues: As in `optimizers.build_optimizer`.
 
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
@@ -78,7 +80,7 @@ def compile_trainer(
     trainer.compile(
         optimizer=device_settings.add_loss_scaling(
             optimizers.build_optimizer(
-                options, plan, adapted=adapted, sums=ours
+                options, plan, adapted=adapted, sums=ours, continues=continues
             ),
             settings.precision,
         ),
@@ -100,6 +102,7 @@ def fit_trainer(
     place: workdir_files.Workdir,
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
+    name: str | None = None,
 ) -> fit.Outcome:
     """Fits a compiled trainer and keeps the weights of its best epoch.
 
@@ -114,9 +117,12 @@ def fit_trainer(
         place: Workdir for checkpoints and TensorBoard events.
         writes: Whether this process writes them; else it only reads them.
         report: Called after every epoch with the metrics of all epochs.
+        name: Name of one of several stages, which leaves the optimizer in its
+            state of the best epoch; None: the only stage.
     """
     stage = dataclasses.replace(
-        _make_stage(feed, config),
+        _make_stage(name or "fine_tune", feed, config),
+        keeps_optimizer=name is not None,
         rank=task.figures.rank_epoch,
         folder=place.checkpoints,
         writes=writes,
@@ -134,13 +140,13 @@ def fit_trainer(
 
 
 def _make_stage(
-    feed: TrainingFeed, config: train_config.TrainConfig
+    name: str, feed: TrainingFeed, config: train_config.TrainConfig
 ) -> stages.FitStage:
     """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
     has_averages = options.ema_momentum is not None
     return stages.FitStage(
-        name="fine_tune",
+        name=name,
         epochs=options.epochs,
         steps_per_epoch=count_steps_per_epoch(options, feed.num_examples),
         batches=feed.batches,
@@ -245,6 +251,9 @@ def feed_cached_rows(
         part: Replicas whose share of each training batch is read.
     """
     count, options = len(targets["train"]), config.training
+    inputs = batches.make_ordered_batches(
+        rows["validation"], unpack=unpack, batch_size=options.batch_size
+    )
     return TrainingFeed(
         num_examples=count,
         batches=lambda first_epoch, first_step: batches.make_training_batches(
@@ -258,15 +267,7 @@ def feed_cached_rows(
             epochs=options.epochs,
             part=part,
         ),
-        validation=_join_targets(
-            batches.make_ordered_batches(
-                rows["validation"],
-                unpack=unpack,
-                batch_size=options.batch_size,
-            ),
-            targets,
-            config,
-        ),
+        validation=_join_targets(inputs, targets, config),
         names=_make_name_lookup(data, config),
     )
 
@@ -276,13 +277,12 @@ def _make_name_lookup(
 ) -> Callable[[int, int], Sequence[str]]:
     """Makes a function from (epoch, step) to the paths of that batch."""
     paths = [picture.path for picture in data.split("train")]
-    size = optimizers.choose_batch_size(config.training, len(paths))
+    count = len(paths)
+    size = optimizers.choose_batch_size(config.training, count)
 
     def names(epoch: int, step: int) -> Sequence[str]:
         # The permutation that the input pipeline draws for this epoch.
-        order = epoch_order.draw_padded(
-            len(paths), len(paths), config.seed, epoch
-        )
+        order = epoch_order.draw_padded(count, count, config.seed, epoch)
         places = np.asarray(order)[step * size : (step + 1) * size]
         return [paths[place] for place in places]
 

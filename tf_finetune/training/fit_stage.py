@@ -74,7 +74,8 @@ class FitStage:
     """Training stage: one call of `fit` with its data, length and checkpoints.
 
     Attributes:
-        name: Name in the history and the log: "head" or "fine_tune".
+        name: Name in the history and the log: "head", "fine_tune", or one of
+            several stages of fine-tuning.
         epochs: Most epochs to train.
         steps_per_epoch: Batches per epoch, a smaller last one included.
         batches: Maps (epoch, step), both from 0, to a dataset of all batches
@@ -89,6 +90,8 @@ class FitStage:
             None: no checkpoints, and no recovery from divergence.
         writes: Whether this process writes checkpoints; else another one does.
         averages: Swaps moving averages in for validation; None: no EMA.
+        keeps_optimizer: Whether the optimizer, too, ends with its state of the
+            best epoch, for a stage that goes on from there.
         report: Called after each epoch with the metrics of all epochs so far;
             None: not called.
         checkpoint_every_steps: Steps between checkpoints within an epoch; None
@@ -110,6 +113,7 @@ class FitStage:
     folder: pathlib.Path | None = None
     writes: bool = True
     averages: EmaCallback | None = None
+    keeps_optimizer: bool = False
     report: Callable[[Sequence[Mapping[str, float]]], None] | None = None
     checkpoint_every_steps: int | None = None
     keep_checkpoints: int = 2

@@ -21,7 +21,6 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, inference
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
@@ -75,7 +74,7 @@ def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
     """
     for name in ("dropout", "l2"):
         value = getattr(config.model, name)
-        if value and not objectives.has_gradient_steps(config):
+        if value and not config.has_gradient_steps:
             logging.warning(
                 "--%s=%g has no effect: the head is solved to its optimum, and "
                 "nothing is trained by gradient steps",

@@ -192,6 +192,7 @@ def build_optimizer(
     *,
     sums: bool = False,
     adapted: "method.Adapted | None" = None,
+    continues: bool = False,
 ) -> "keras.optimizers.Optimizer":
     """Builds the Keras optimizer that the options name.
 
@@ -204,6 +205,8 @@ def build_optimizer(
         adapted: Adaptation that sets the learning rates of layers, and whose
             variables `l2_sp` pulls to their start; None: all variables are
             treated alike. Where they are, the optimizer is Keras' own class.
+        continues: Whether it will go on from the state of another one
+            (`optimizer_state.carry_over`).
 
     Raises:
         UsageError: Keras has no optimizer of this name.
@@ -231,6 +234,11 @@ def build_optimizer(
 
         rules = variable_updates.make_rules(adapted, options.l2_sp)
         made = variable_updates.apply_rules(made, rules)
+    if continues:
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.training import optimizer_state
+
+        made = optimizer_state.count_steps_by_variable(made)
     return made(learning_rate=_make_keras_schedule(plan), **keywords)
 
 

@@ -46,14 +46,15 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Hash of that file, hexadecimal.
         report: Layers that matched, and those that did not.
-        graph: Sentence about the graph that a PyTorch file needs; else "".
+        origin: Text for the plan: the graph that a PyTorch file needs, or the
+            network that the weights were taken from; else "".
     """
 
     source: str
     path: pathlib.Path
     sha256: str
     report: merge_report.MergeReport
-    graph: str = ""
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
-        if backbone.spec.torch_rules:
+        if backbone.spec.torch_rules or "+" in (file.backbone or ""):
             torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
@@ -122,27 +123,27 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
 def build_pretrained(
     options: model_options.ModelOptions, weights: str
 ) -> PretrainedBackbone:
-    """Builds a backbone, loads its weights and applies surgery.
-
-    Args:
-        options: Its `backbone`, `image_size` and `surgery` are used.
-        weights: Value of `--weights`, see `load`.
+    """Builds a backbone, loads `weights` (see `load`) and applies surgery.
 
     Raises:
         UsageError: A name is unknown, the image is too small, the weights are
             those of another network, or surgery is impossible.
         RunError: Weights cannot be downloaded, read or matched.
     """
-    whole = build.build(options.backbone, image_size=options.image_size)
-    if _has_same_surgery(options, weights):
-        operated = surgery_steps.apply_surgery(whole, options.surgery)
-        loaded = load(operated.backbone, weights)
-    else:
-        loaded = load(whole, weights)
-        operated = surgery_steps.apply_surgery(whole, options.surgery)
-    return PretrainedBackbone(
-        backbone=operated.backbone, loaded=loaded, changes=operated.changes
+    whole = build.build(
+        options.backbone,
+        image_size=options.image_size,
+        preprocessing=options.preprocessing,
     )
+    is_operated = _has_same_surgery(options, weights)
+    loaded = None if is_operated else load(whole, weights)
+    backbone, changes = whole, ()
+    if options.surgery.changes_backbone or whole.spec.squeeze_excite:
+        operated = surgery_steps.apply_surgery(whole, options.surgery)
+        backbone, changes = operated.backbone, operated.changes
+    if is_operated:
+        loaded = load(backbone, weights)
+    return PretrainedBackbone(backbone=backbone, loaded=loaded, changes=changes)
 
 
 def _adopt_preprocessing(
@@ -179,14 +180,14 @@ def _load_torch(
 ) -> LoadedWeights:
     file, report = torch_weights.load(backbone, source.path, part=source.part)
     logging.info("Weights of %s: %s.", file.path, report.summary())
-    graph = torch_weights.describe_graph(backbone.spec, file.path.name)
+    graph = torch_weights.describe_graph(backbone.spec, file.path)
     logging.info("%s", graph)
     return LoadedWeights(
         source=weights,
         path=file.path,
         sha256=file.sha256,
         report=report,
-        graph=graph,
+        origin=graph,
     )
 
 
@@ -278,7 +279,7 @@ def _has_same_surgery(
     if theirs == {**_FLAGS, "se": "False"}:
         return False
     ours = {
-        name: _format_value(getattr(options.surgery, name)) for name in _FLAGS
+        name: str(getattr(options.surgery, name) or "none") for name in _FLAGS
     }
     ours["se"] = str(options.backbone.endswith("+se"))
     if ours != theirs:
@@ -294,7 +295,3 @@ def _has_same_surgery(
             + "."
         )
     return True
-
-
-def _format_value(value: str | int | None) -> str:
-    return "none" if value is None else str(value)

@@ -92,7 +92,7 @@ class MergeReport:
         for words, names in (
             ("not in the file", self.missing),
             ("other shapes", [str(each) for each in self.mismatched]),
-            ("unused in the file", self.unused),
+            ("without a place in the network", self.unused),
         ):
             if names:
                 lines.append(f"{words} ({len(names)}): {join_names(names)}")

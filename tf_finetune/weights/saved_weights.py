@@ -49,7 +49,8 @@ class SavedWeights:
         layers: Layers in file order, those without weights included.
         config: The model's config where the file has one; plain JSON, never
             turned into objects.
-        backbone: The `--backbone` of a workdir's run; None elsewhere.
+        backbone: The `--backbone` of the run that a workdir or a file of
+            weights is of; None if it is not known.
         graph: The graph that the config describes; None without one.
         epsilon: Epsilon of every batch norm, for old files without config whose
             time is known; else None.

@@ -99,7 +99,7 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
     file = path / keras_files.WEIGHTS_MEMBER if kind == "workdir" else path
     with keras_files.explain_errors(file):
         # Errors of h5py and zipfile become one sentence about the file.
-        layers, config = _read_layers(file, kind)
+        layers, config, backbone = _read_layers(file, kind)
         sha256 = files.sha256(file)
     if not any(layer.arrays for layer in layers):
         raise errors.RunError(f"{file} holds no weights; it is empty.")
@@ -112,7 +112,8 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
         sha256=sha256,
         layers=layers,
         config=config,
-        backbone=read_backbone(path) if kind == "workdir" else None,
+        # run.flags counts in a workdir, whose file may be older.
+        backbone=read_backbone(path) if kind == "workdir" else backbone,
         graph=None if config is None else config_graph.parse_graph(config),
     )
     return file_views.join_scales(saved_weights.sort_layers(found))
@@ -149,22 +150,26 @@ def read_flags(workdir: pathlib.Path) -> dict[str, str]:
 
 def _read_layers(
     file: pathlib.Path, kind: saved_weights.Kind
-) -> tuple[tuple[saved_weights.SavedLayer, ...], dict[str, Any] | None]:
+) -> tuple[
+    tuple[saved_weights.SavedLayer, ...], dict[str, Any] | None, str | None
+]:
+    """Returns the layers, the config and the name of the backbone, if any."""
     import h5py
 
-    from tf_finetune.weights import hdf5_layers
+    from tf_finetune.weights import backbone_attribute, hdf5_layers
 
     if kind != "keras":
         with h5py.File(file, "r") as opened:
             if kind == "classic_h5":
                 config = hdf5_layers.read_classic_config(opened)
-                return hdf5_layers.read_classic_layers(opened), config
-            return hdf5_layers.read_keras3_layers(opened), None
+                return hdf5_layers.read_classic_layers(opened), config, None
+            layers = hdf5_layers.read_keras3_layers(opened)
+            return layers, None, backbone_attribute.read_backbone(opened)
     with archives.open_archive(file) as archive:
         content = archive.read(keras_files.WEIGHTS_MEMBER)
         config = keras_files.read_config(archive)
     with h5py.File(io.BytesIO(content), "r") as opened:
-        return hdf5_layers.read_keras3_layers(opened), config
+        return hdf5_layers.read_keras3_layers(opened), config, None
 
 
 def _read_run_config(workdir: pathlib.Path) -> Any:

@@ -11,7 +11,7 @@ from tf_finetune.weights import (
     packaged_weights,
     weights_file,
 )
-from tf_finetune.weights.torch import torch_files
+from tf_finetune.weights.torch import torch_files, weights_configs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,43 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
         torch_files.check_file(spec, source.path, part=source.part)
 
 
+def parse_origin(init_from: str) -> tuple[str, str]:
+    """Splits a value of `--init_from` into a backbone and its weights.
+
+    Args:
+        init_from: NAME, NAME=WEIGHTS or the workdir of an earlier run.
+
+    Returns:
+        The backbone as `--backbone` takes it, in the graph of its weights, and
+        these as `--weights` takes them.
+
+    Raises:
+        UsageError: No backbone is called so, the weights are random, unknown or
+            missing, or a path is no workdir.
+        RunError: A file is damaged.
+    """
+    # At the first "=": no backbone's name has one, a path may.
+    name, sign, weights = init_from.partition("=")
+    path = pathlib.Path(init_from).expanduser()
+    if (path / "run.flags").is_file():
+        name, weights = weights_file.read_backbone(path) or "", str(path)
+    elif not sign and path.exists():
+        raise errors.UsageError(
+            f"--init_from={init_from} does not tell the file's backbone. Give "
+            f"--init_from=NAME={init_from}, e.g. with NAME mobilenet@0.5."
+        )
+    elif not weights:
+        weights = "imagenet"
+    spec, _ = catalog.find_spec(name)
+    if weights == "none":
+        raise errors.UsageError(
+            f"--init_from={init_from}: random weights are worth nothing to "
+            "another network. Give the path of trained ones."
+        )
+    check_weights(spec, weights)
+    return choose_graph(name, weights), weights
+
+
 def choose_graph(backbone: str, weights: str) -> str:
     """Returns the name of a backbone in the graph that weights belong to.
 
@@ -88,6 +125,50 @@ def choose_graph(backbone: str, weights: str) -> str:
     if weights_file.detect_kind(path) != "torch":
         return backbone
     return torch_names.find_torch_name(backbone) or backbone
+
+
+def choose_preprocessing(backbone: str, weights: str, asked: str) -> str:
+    """Returns the preprocessing that weights belong to.
+
+    Args:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes them.
+        asked: Value of `--preprocessing`; "auto": not given.
+
+    Returns:
+        That of the `config.json` beside a PyTorch file, else `asked`.
+
+    Raises:
+        UsageError: It is given and contradicts that file, the weights are not
+            of PyTorch, or the backbone scales its pictures itself.
+    """
+    spec, _ = catalog.find_spec(backbone)
+    path = parse_source(weights).path
+    is_word = not weights or weights in list_names(spec)
+    if is_word or weights_file.detect_kind(path) != "torch":
+        if asked != "auto":
+            raise errors.UsageError(
+                f"--preprocessing={asked} is for PyTorch files; the scaling "
+                f"of --weights={weights} is known. Leave it out."
+            )
+        return asked
+    config = weights_configs.read_config(path)
+    found = config.preprocessing if config else None
+    if found and asked not in ("auto", found):
+        raise errors.UsageError(
+            f"--preprocessing={asked} contradicts {config.path}, which says "
+            f"{found}. Leave it out."
+        )
+    chosen = found or asked
+    if spec.preprocessing == "in_graph":
+        # ConvNeXt standardizes in its own graph, by ImageNet's numbers.
+        if chosen not in ("auto", "torch"):
+            raise errors.UsageError(
+                f"--preprocessing={chosen}: {spec.name} scales its pictures "
+                "itself, by ImageNet's mean and standard deviation."
+            )
+        return "auto"
+    return chosen
 
 
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
@@ -157,13 +238,15 @@ def parse_source(weights: str) -> WeightsSource:
     """Splits "PATH::PART" into a path and the name of a part of the file.
 
     A file or folder whose name is the whole value has no part. "~" is
-    expanded; nothing is checked.
+    expanded, and a folder with a `config.json` of PyTorch weights becomes the
+    weights file in it; nothing is checked.
     """
     whole = pathlib.Path(weights).expanduser()
     # From the right: the path itself may contain "::".
     name, sign, part = weights.rpartition("::")
     if not sign or not name or os.path.lexists(whole):
-        return WeightsSource(path=whole)
+        inside = weights_configs.find_weights(whole) if whole.is_dir() else None
+        return WeightsSource(path=inside or whole)
     return WeightsSource(
         path=pathlib.Path(name).expanduser(), part=part.strip("/")
     )

@@ -289,7 +289,8 @@ def clear_workdir(place: workdir_files.Workdir) -> None:
         place.data_json, place.plan, place.history, place.curves,
         place.model, place.weights, place.evaluation,
         place.predictions, place.proof, place.parity_predictions,
-        place.fusion_model, *place.earlier_fusion, *place.recipe_files,
+        place.fusion_model, *place.earlier_fusion,
+        place.path / "recipe.json", place.path / "recipe.flags",
         *itertools.chain(*plots), *others,
     ):  # fmt: skip
         path.unlink(missing_ok=True)

@@ -57,11 +57,6 @@ class Workdir:
         return self.path / "run.json"
 
     @property
-    def recipe_files(self) -> tuple[pathlib.Path, pathlib.Path]:
-        """JSON and flagfile of the settings chosen by `--recipe=auto`."""
-        return self.path / "recipe.json", self.path / "recipe.flags"
-
-    @property
     def labels(self) -> pathlib.Path:
         """Text file of class names, one a line, in the order of the outputs."""
         return self.path / "labels.txt"
@@ -106,6 +101,15 @@ class Workdir:
             name: Name of the objective; its events lie in a folder so called.
         """
         return Workdir(self.pool.parent, events=self.tensorboard / name)
+
+    def stage_workdir(self, number: int) -> "Workdir":
+        """Returns the workdir of fit stage `number` (from 1) within a run.
+
+        Its files lie in `checkpoints` and go with them when the run ends; its
+        TensorBoard events stay.
+        """
+        name = f"stage-{number}"
+        return Workdir(self.checkpoints / name, events=self.tensorboard / name)
 
     @property
     def pool(self) -> pathlib.Path:

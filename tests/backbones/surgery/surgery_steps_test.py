@@ -34,5 +34,4 @@ def test_every_change_is_a_row_of_80_columns_at_most():
 
 
 def test_nothing_without_changes():
-    assert surgery_steps.format_table([]) == ""
     assert surgery_steps.summarize_names(["one"]) == "one"

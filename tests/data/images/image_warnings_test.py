@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples
 from tf_finetune.data.images import decode_results, image_warnings, verification
 
@@ -44,7 +44,7 @@ def photograph(seed: int) -> np.ndarray:
 
 def warned(caplog, found, **options) -> list[str]:
     caplog.clear()
-    pixels = model_options.PixelOptions(
+    pixels = picture_options.PixelOptions(
         **{key: options.pop(key) for key in ("pixel_range",) if key in options}
     )
     with caplog.at_level(logging.WARNING):

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 tf = pytest.importorskip("tensorflow")
 
-from tf_finetune.config import model_options  # noqa: E402
+from tf_finetune.config import picture_options  # noqa: E402
 from tf_finetune.data.images import decoding  # noqa: E402
 
 SHADES = {"white": 255, "black": 0, "gray": 128}
@@ -24,7 +24,7 @@ def decode():
     return {
         name: tf.function(
             lambda contents, name=name: decoding.decode(
-                contents, pixels=model_options.PixelOptions(background=name)
+                contents, pixels=picture_options.PixelOptions(background=name)
             ),
             input_signature=[tf.TensorSpec((), tf.string)],
             autograph=False,
@@ -368,7 +368,7 @@ def test_a_range_of_sixteen_bits_becomes_black_to_white(bounds):
     low, high = bounds
     values = np.linspace(0, 1.2 * high, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
     values = values.astype(np.uint16)
-    pixels = model_options.PixelOptions(pixel_range=bounds)
+    pixels = picture_options.PixelOptions(pixel_range=bounds)
     found = decoding.decode(
         png(values, depth=16, kind=0), pixels=pixels
     ).numpy()
@@ -379,7 +379,7 @@ def test_a_range_of_sixteen_bits_becomes_black_to_white(bounds):
 
 
 def test_a_range_leaves_bytes_as_they_are_and_lays_on_the_background():
-    pixels = model_options.PixelOptions(
+    pixels = picture_options.PixelOptions(
         pixel_range=(0, 4095), background="black"
     )
     contents = encoded(rgba())
@@ -400,7 +400,7 @@ def test_transparency_is_seen_the_same_in_a_saved_model(tmp_path):
             contents,
             image_size=16,
             resize="squash",
-            pixels=model_options.PixelOptions(background="gray"),
+            pixels=picture_options.PixelOptions(background="gray"),
         ),
         input_signature=[tf.TensorSpec((), tf.string)],
         autograph=False,

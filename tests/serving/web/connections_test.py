@@ -286,7 +286,7 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
     idle.sendall(_GET + b"\r\n")
     assert _status(client.answer(idle)) == 200
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        under_way = pool.submit(client.ask, "/slow")
+        under_way = pool.submit(client.ask, "/slow", b"")
         assert entered.wait(30)
         stopping = pool.submit(server.stop, 30)
         assert idle.recv(1) == b""  # Closed by the server.

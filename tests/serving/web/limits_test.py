@@ -15,6 +15,7 @@ from tf_finetune.serving.web import limits, responses
 _HOST = b"Host: localhost\r\n"
 _GET = b"GET /x HTTP/1.1\r\n" + _HOST
 _POST = b"POST /x HTTP/1.1\r\n" + _HOST
+_EMPTY_POST = _POST + b"Content-Length: 0\r\n\r\n"
 _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -165,13 +166,13 @@ def test_a_request_for_a_client_that_has_left_keeps_its_place(start_http):
 
     server, client = start_http(slow, max_connections=1)
     with client.open() as connection:
-        connection.sendall(_GET + b"\r\n")
+        connection.sendall(_EMPTY_POST)
         assert entered.wait(30)
     threading.Event().wait(0.1)
-    assert _statuses(client.say(_GET + b"\r\n")) in ([503], [])
+    assert _statuses(client.say(_EMPTY_POST)) in ([503], [])
     allowed.set()
     _until(lambda: not server.open)
-    assert client.ask("/x") == (200, "done")
+    assert client.ask("/x", b"") == (200, "done")
 
 
 def test_a_client_that_sends_no_more_gets_its_answers(start_http):
@@ -306,6 +307,7 @@ def test_host_is_needed_from_http_1_1_on():
         "127.0.0.1:x",
         "[::1",
         "a:1:2",
+        "[127.0.0.1]",
     ],
 )
 def test_what_cannot_be_a_host_is_refused(host):

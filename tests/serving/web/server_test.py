@@ -1,11 +1,12 @@
 """Tests of tf_finetune/serving/web/server.py, over a connection."""
 
 import json
+import threading
 import urllib.request
 
 import pytest
 
-from tf_finetune.serving.web import request_bodies, server
+from tf_finetune.serving.web import request_bodies, responses, server
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,15 @@ def test_other_paths_and_methods_are_errors_in_json(client):
         assert head.startswith(b"HTTP/1.1 %d " % refused)
         assert method in ("HEAD", "TRACE") or b"allow: GET, POST" in head
         assert method == "HEAD" or json.loads(body)["error"]
+
+
+def test_only_what_computes_takes_a_thread(start_http):
+    def name_thread(method, path, body):
+        return responses.write_json(threading.current_thread().name)
+
+    _, client = start_http(name_thread)
+    assert not client.ask("/x")[1].startswith("rest")
+    assert client.ask("/x", b"")[1].startswith("rest")
 
 
 def test_a_prediction_is_answered_byte_for_byte(client):

@@ -89,10 +89,9 @@ def test_the_baseline_answers_the_training_shares(data):
 
 
 def test_gates_know_the_figures_and_say_how_sure_a_difference_is(data):
-    gates.check_specs(
-        ["macro_average_precision:0.5", "hamming_loss:0.2", "log_loss:3"],
-        _TASK.figures,
-    )
+    for spec in ("macro_average_precision:0.5", "hamming_loss:0.2"):
+        gates.check_spec(spec, _TASK.figures)
+    gates.check_spec("log_loss:3", _TASK.figures)
     figures = _judged(data, "validation", _VALIDATION).figures
     said = gates.explain_not_better(
         figures, figures, "the probe", _TASK.figures

@@ -120,9 +120,13 @@ def test_a_default_learning_rate_follows_the_batch_size(
     )
 
 
-def test_a_head_that_is_solved_gets_no_learning_rate():
+def test_steps_of_other_rates_get_no_learning_rate():
     # Or a replay of the run would be told that nothing reads it.
-    for changes in ({"epochs": 0}, {"trainable": ("head",)}):
+    for changes in (
+        {"epochs": 0},
+        {"trainable": ("head",)},
+        {"stages": ("top:1@0.1", "all:1@0.2")},
+    ):
         settled = batch_size_search.apply_batch_size(
             _config(**changes), 256, 1000
         )

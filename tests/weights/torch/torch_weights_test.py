@@ -1,5 +1,6 @@
 import hashlib
 
+import h5py
 import numpy as np
 import pytest
 import torch_files
@@ -7,8 +8,9 @@ import torch_golden as golden
 
 from tf_finetune import errors
 from tf_finetune.backbones import build, catalog
-from tf_finetune.weights import loading
+from tf_finetune.weights import backbone_attribute, loading, weights_file
 from tf_finetune.weights.torch import torch_files as preflight
+from tf_finetune.weights.torch import torch_weights
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,28 @@ def test_graph_of_torchvision_refuses_arrays_without_a_graph(tmp_path):
     backbone = build.build("mobilenet_v2+torch", image_size=32)
     with pytest.raises(errors.UsageError, match="does not say which graph"):
         loading.load(backbone, str(path))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("mobilenet_v2+torch", "mobilenet_v2"),
+        ("mobilenet_v2", "mobilenet_v2+torch"),
+    ],
+)
+def test_weights_that_name_their_backbone_fit_its_graph_alone(
+    tmp_path, theirs, ours
+):
+    path = tmp_path / "x.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = np.zeros([3, 3, 3, 8], "float32")
+    backbone_attribute.write_backbone(path, theirs)
+    content = weights_file.read_weights(path)
+    assert content.backbone == theirs
+    with pytest.raises(errors.UsageError) as caught:
+        torch_weights.check_graph(catalog.find_spec(ours)[0], content)
+    assert f"Use --backbone={theirs}" in str(caught.value)
+    torch_weights.check_graph(catalog.find_spec(theirs)[0], content)
 
 
 def test_graph_of_torchvision_refuses_a_model_of_keras(tmp_path):

@@ -48,7 +48,7 @@ def rebuild_model(
         if new is None:
             new = copy_operation(operation)
             copies.append((operation, new))
-        arguments, keywords = _map_arguments(operation, tensors)
+        arguments, keywords = map_arguments(operation, tensors)
         if call is None:
             output = new(*arguments, **keywords)
         else:
@@ -111,10 +111,19 @@ def _copy_input(model: keras.Model) -> keras.KerasTensor:
     return keras.Input(old.shape[1:], dtype=old.dtype, name=old.name)
 
 
-def _map_arguments(
-    operation: keras.Operation, tensors: Mapping[int, keras.KerasTensor]
+def map_arguments(
+    operation: keras.Operation, tensors: Mapping[int, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns an operation's call arguments, mapped to the new tensors."""
+    """Maps the arguments that an operation of a graph was called with.
+
+    Args:
+        operation: Operation that is called once in its graph.
+        tensors: What each symbolic input tensor becomes, by its `id`.
+
+    Returns:
+        Positional arguments and keywords to call the operation with; other
+        values than tensors are as they were.
+    """
     (node,) = operation._inbound_nodes
 
     def new(value: Any) -> Any:

@@ -94,9 +94,7 @@ def apply_surgery(
 
 
 def format_table(changes: Sequence[Change]) -> str:
-    """Formats changes as a text table of 80 columns; empty without changes."""
-    if not changes:
-        return ""
+    """Formats changes, at least one, as a text table of 80 columns."""
     heading = _format_line("surgery (before → after)", "kept", "new", "dropped")
     rule = "-" * len(heading)
     lines = [heading, rule]

@@ -48,7 +48,8 @@ def find_class_folders(
             _add_splits(root, splits, found)
         else:
             folder_layout.check_data_path(root)
-            if not splits_in_classes.add_classes(root, found):
+            is_nested = any(each.folders for each in root.folders)
+            if not (is_nested and splits_in_classes.add_classes(root, found)):
                 _add_classes(root, root, None, found)
     if not found.places and level is not None:
         raise errors.DataError(

@@ -13,7 +13,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding, file_kinds
 
 # Enough for every signature.
@@ -45,8 +45,8 @@ def decode_batch(
     contents: tf.Tensor,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
 ) -> DecodedBatch:
     """Decodes a batch of pictures on all cores; bad ones become zeros.
 

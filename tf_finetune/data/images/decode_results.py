@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import files
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding, file_kinds
 
 _VERSION = 1  # Of what is kept about a picture.
@@ -73,8 +73,8 @@ class DecodeResult:
 def make_store_path(
     cache_dir: pathlib.Path,
     *,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions,
 ) -> pathlib.Path:
     """Returns the path of the JSON file in which decode results are cached.
 
@@ -140,7 +140,7 @@ def measure_appearance(
     image: np.ndarray,
     contents: bytes,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
     stored: np.ndarray | None = None,
 ) -> Appearance:
     """Computes the summary statistics of a decoded picture.

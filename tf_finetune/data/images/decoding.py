@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import (
     file_kinds,
     gif_files,
@@ -42,7 +42,7 @@ _TRACING_LOCK = threading.Lock()
 def decode(
     contents: tf.Tensor,
     *,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None,
     kind: str | None = None,
 ) -> tf.Tensor:
@@ -114,8 +114,8 @@ def load_file(
     path: tf.Tensor | str | bytes,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Reads a picture file, decodes it and makes it square.
 
@@ -144,8 +144,8 @@ def load_bytes(
     contents: tf.Tensor | bytes,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Decodes a picture from the bytes of its file and makes it square.
 
@@ -180,8 +180,8 @@ def load_bytes(
 @functools.cache
 def _compile_loader(
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions,
     kind: str | None,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns `_load` for one size, traced once for all pipelines."""
@@ -201,9 +201,9 @@ def _compile_loader(
 def _load(
     contents: tf.Tensor,
     image_size: int,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
     *,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     kind: str | None = None,
 ) -> tf.Tensor:
     decoded = decode(
@@ -223,7 +223,7 @@ def _decode_jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
 
 
 def _decode_reduced_jpeg(
-    contents: tf.Tensor, image_size: int, resize: model_options.Resize
+    contents: tf.Tensor, image_size: int, resize: picture_options.Resize
 ) -> tf.Tensor:
     """Decodes a JPEG at a reduced scale, at least twice the size needed.
 

@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import header_numbers, png_webp_bmp_files
 
 # Extension introducer, image separator (section 20), graphic control label
@@ -22,7 +22,7 @@ _MAX_PIXELS = 178_956_970  # Of a screen, as --max_pixels.
 
 
 def decode_gif(
-    contents: tf.Tensor, background: model_options.Background
+    contents: tf.Tensor, background: picture_options.Background
 ) -> tf.Tensor:
     """Decodes the first frame of a GIF, at its place on the GIF's screen.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import png_webp_bmp_files, verification
 
 _MAX_SHOWN = 10
@@ -33,7 +33,7 @@ _BLOCK_SIZE = 65536
 def warn_of_oddities(
     seen: Sequence[verification.VerifiedPicture],
     *,
-    pixels: model_options.PixelOptions,
+    pixels: picture_options.PixelOptions,
     compare: bool = True,
 ) -> None:
     """Logs warnings on value ranges, blank pictures and near-duplicates.
@@ -55,7 +55,7 @@ def warn_of_oddities(
 
 def _warn_of_range(
     seen: Sequence[verification.VerifiedPicture],
-    pixels: model_options.PixelOptions,
+    pixels: picture_options.PixelOptions,
 ) -> None:
     wide = [each.look.stored for each in seen if each.look.stored]
     if pixels.bounds and seen and not wide:
@@ -68,10 +68,12 @@ def _warn_of_range(
         return
     lows, highs, most = np.array(wide).T
     low, high = int(lows.min()), int(np.quantile(most, _RANGE_QUANTILE))
-    share = (high - low + 1) / (model_options.MAX_PIXEL_VALUE + 1)
+    share = (high - low + 1) / (picture_options.MAX_PIXEL_VALUE + 1)
     if share > _NARROW_SHARE:
         return
-    is_all = highs.max() - low <= _NARROW_SHARE * model_options.MAX_PIXEL_VALUE
+    is_all = (
+        highs.max() - low <= _NARROW_SHARE * picture_options.MAX_PIXEL_VALUE
+    )
     high = int(highs.max()) if is_all else high
     logging.warning(
         "The %s of 16 bits%s the values %d to %d, %.2g %% of 0..65535. Only "
@@ -101,7 +103,7 @@ def _suggest_range(low: int, high: int) -> str:
 def _warn_of_blank(
     blank: Sequence[verification.VerifiedPicture],
     count: int,
-    pixels: model_options.PixelOptions,
+    pixels: picture_options.PixelOptions,
 ) -> None:
     if not blank:
         return

@@ -7,7 +7,7 @@ alpha of a PNG when it is asked for three channels, refuses that of a WebP, and
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import header_numbers
 
 # Where a PNG says how many bits a sample has, and what its channels are.
@@ -66,7 +66,7 @@ class _Header:
 
 
 def decode_png(
-    contents: tf.Tensor, pixels: model_options.PixelOptions
+    contents: tf.Tensor, pixels: picture_options.PixelOptions
 ) -> tf.Tensor:
     """Decodes a PNG; of an animated one the first picture.
 
@@ -109,7 +109,7 @@ def decode_png(
 
 
 def decode_webp(
-    contents: tf.Tensor, background: model_options.Background
+    contents: tf.Tensor, background: picture_options.Background
 ) -> tf.Tensor:
     """Decodes a still WebP, lossy or lossless.
 
@@ -141,7 +141,7 @@ def decode_webp(
 
 
 def decode_bmp(
-    contents: tf.Tensor, *, background: model_options.Background
+    contents: tf.Tensor, *, background: picture_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 8, 24 or 32 bits.
 
@@ -165,7 +165,7 @@ def decode_bmp(
 
 
 def composite(
-    pixels: tf.Tensor, background: model_options.Background
+    pixels: tf.Tensor, background: picture_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background of one color.
 
@@ -190,7 +190,7 @@ def composite(
 
 
 def composite_if_transparent(
-    pixels: tf.Tensor, background: model_options.Background
+    pixels: tf.Tensor, background: picture_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background if it has an alpha channel.
 
@@ -210,7 +210,7 @@ def composite_if_transparent(
 
 def composite_16_bits(
     pixels: tf.Tensor,
-    background: model_options.Background,
+    background: picture_options.Background,
     bounds: tuple[int, ...],
 ) -> tf.Tensor:
     """Scales 16-bit values to bytes and composites them over a background.
@@ -226,7 +226,7 @@ def composite_16_bits(
     low, high = bounds
     colors = tf.cast(pixels[..., :3], tf.float32)
     alpha = (
-        tf.cast(pixels[..., 3:4], tf.float32) / model_options.MAX_PIXEL_VALUE
+        tf.cast(pixels[..., 3:4], tf.float32) / picture_options.MAX_PIXEL_VALUE
     )
     colors = tf.clip_by_value((colors - low) / (high - low), 0.0, 1.0) * 255.0
     # Porter and Duff's over, on an opaque background: a c + (1 - a) b.
@@ -235,7 +235,7 @@ def composite_16_bits(
 
 
 def _decode_colors(
-    contents: tf.Tensor, head: _Header, background: model_options.Background
+    contents: tf.Tensor, head: _Header, background: picture_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
     usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))

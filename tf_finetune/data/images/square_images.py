@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 
 
 def make_square(
-    image: tf.Tensor, image_size: int, resize: model_options.Resize
+    image: tf.Tensor, image_size: int, resize: picture_options.Resize
 ) -> tf.Tensor:
     """Resizes an image to a square, with antialiasing.
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples, progress
 from tf_finetune.data.images import decode_results, decoding, file_kinds
 
@@ -63,8 +63,8 @@ def decode_pictures(
     *,
     cache_dir: pathlib.Path,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     use: UseImage | None = None,
     finish: Callable[[], None] | None = None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
@@ -204,8 +204,8 @@ def _decode_and_measure(
     picture: examples.Picture,
     *,
     image_size: int,
-    resize: model_options.Resize,
-    pixels: model_options.PixelOptions,
+    resize: picture_options.Resize,
+    pixels: picture_options.PixelOptions,
 ) -> decode_results.DecodeResult:
     try:
         contents = pathlib.Path(picture.path).read_bytes()

@@ -7,12 +7,12 @@ the nearest pixel, and undone for probabilities, bilinearly.
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.masks import mask_files
 
 
 def load_mask(
-    path: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    path: tf.Tensor, *, image_size: int, resize: picture_options.Resize
 ) -> tf.Tensor:
     """Reads a mask that `prepare_masks` wrote and makes it square.
 
@@ -31,7 +31,7 @@ def load_mask(
 
 
 def resize_mask(
-    mask: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    mask: tf.Tensor, *, image_size: int, resize: picture_options.Resize
 ) -> tf.Tensor:
     """Makes a mask square, by the nearest pixel.
 
@@ -67,7 +67,7 @@ def restore_size(
     height: tf.Tensor,
     width: tf.Tensor,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
 ) -> tf.Tensor:
     """Resizes the probabilities of a square to the picture's own size.
 
@@ -103,7 +103,7 @@ def compute_class_map(
     height: tf.Tensor,
     width: tf.Tensor,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
 ) -> tf.Tensor:
     """Returns the most probable class of each pixel at the picture's own size.
 
@@ -154,7 +154,7 @@ def compute_class_map_on_cpu(
     height: int,
     width: int,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
 ) -> np.ndarray:
     """Returns the most probable class of each pixel at the picture's own size.
 

@@ -86,6 +86,7 @@ def _make_job(
         image_size=found.image_size,
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
+        options=found.config.model,
         destination=pathlib.Path(
             config.output or found.place.require_inside(found.place.export)
         ),

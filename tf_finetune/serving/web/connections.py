@@ -57,7 +57,8 @@ class Connection(uvicorn_parts.StrictParser):
         self._bounds = bounds
         self._places = places
         self._timer: asyncio.TimerHandle | None = None
-        self._in_head = False  # Its time is running.
+        self._in_head = False  # A head has begun, and no request is running.
+        self._until = 0.0  # End of its time, by the loop's clock.
         self._running: httptools_impl.RequestResponseCycle | None = None
         self._refusal: failures.RequestError | None = None
         self._ended = False  # The client sends no more.
@@ -102,12 +103,13 @@ class Connection(uvicorn_parts.StrictParser):
                 self._socket.abort()
             return
         self._unset_keepalive_if_required()
-        # The time of a request runs from the first byte of its head.
         if self._running is None and not self._in_head:
-            self._in_head = True
-            self._allow(self._bounds.timeout_seconds, self._time_out)
+            self._enter_head()
         if error := self.parse(data):
             self._refuse_in_turn(error)
+        # Most heads come in one piece and need no timer.
+        elif self._in_head and self._timer is None:
+            self._timer = self.loop.call_at(self._until, self._time_out)
 
     def eof_received(self) -> bool:
         """Handles a client that sends no more but still reads answers.
@@ -166,11 +168,10 @@ class Connection(uvicorn_parts.StrictParser):
             self._begin(self.cycle)
 
     def _begin(self, cycle: httptools_impl.RequestResponseCycle) -> None:
-        until = self.loop.time() + self._bounds.timeout_seconds
         # The time of the head goes on for the body.
-        if self._in_head and self._timer:
-            until = self._timer.when()
-        cycle.scope["state"]["until"] = until
+        if not self._in_head:
+            self._until = self.loop.time() + self._bounds.timeout_seconds
+        cycle.scope["state"]["until"] = self._until
         self._in_head = False
         self._stop_timer()
         self._running = cycle
@@ -179,11 +180,13 @@ class Connection(uvicorn_parts.StrictParser):
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
         async def send_in_time(message: types.Message) -> None:
-            begins = message["type"] == "http.response.start"
-            if begins:
-                self._allow(self._bounds.timeout_seconds, self._socket.abort)
-            self.transport.holds = begins
+            self.transport.holds = message["type"] == "http.response.start"
             for piece in _divide(message):
+                # uvicorn waits for a client that does not read.
+                if self.flow.write_paused and self._timer is None:
+                    self._allow(
+                        self._bounds.timeout_seconds, self._socket.abort
+                    )
                 await send(piece)
 
         try:
@@ -214,8 +217,14 @@ class Connection(uvicorn_parts.StrictParser):
             self.close()
         elif self.in_message:
             self._unset_keepalive_if_required()
-            self._in_head = True
-            self._allow(self._bounds.timeout_seconds, self._time_out)
+            self._enter_head()
+            self._timer = self.loop.call_at(self._until, self._time_out)
+
+    def _enter_head(self) -> None:
+        """Begins the time of a request, with the first byte of its head."""
+        self._in_head = True
+        self._until = self.loop.time() + self._bounds.timeout_seconds
+        self._stop_timer()
 
     def _refuse_in_turn(self, error: failures.RequestError) -> None:
         """Refuses the current request, after those before it are answered."""

@@ -1,9 +1,9 @@
 """Bounds on each request, as ASGI middleware; the check of its origin."""
 
 import asyncio
+import concurrent.futures
 import ipaddress
 import re
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from absl import logging
@@ -22,7 +22,11 @@ TOO_SLOW = "The request did not come in time."
 _OTHER_METHODS = ("HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
 _VERSIONS = ("1.0", "1.1")
 # Source: RFC 9110, section 7.2; no user information, which would hide a name.
-_HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
+_HOST = re.compile(
+    r"(?:\[(?P<ipv6>[0-9a-f:.%]*:[0-9a-f:.%]*)\]"
+    r"|(?P<name>[\w.~!$&'()*+,;=%-]*))(?::\d*)?",
+    re.ASCII,
+)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -40,26 +44,30 @@ class BoundedRequest:
         limits: request_bodies.ClientLimits,
         budget: request_bodies.ByteBudget,
         hosts: frozenset[str] | None,
+        pool: concurrent.futures.Executor,
     ) -> None:
         """Wraps an application.
 
         Args:
-            app: The ASGI application that gets the request; its `state.pool`
-                decompresses bodies.
+            app: The ASGI application that gets the request, with `pool` in
+                `scope["state"]`.
             limits: Largest size of a body.
             budget: Bytes of bodies that may be held at the same time.
             hosts: The server's host names, see `list_expected_hosts`.
+            pool: Threads in which bodies are decompressed.
         """
         self._app = app
         self._max_bytes = limits.max_request_bytes
         self._budget = budget
         self._hosts = hosts
+        self._pool = pool
 
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
         """Passes one request on within the bounds, or refuses it."""
         _log(scope)
+        scope["state"]["pool"] = self._pool
         with request_bodies.BodyReader(self._budget, self._max_bytes) as body:
             # Around reading alone: an answer that was sent in part must not
             # be followed by another one.
@@ -93,6 +101,8 @@ class BoundedRequest:
             headers, self._max_bytes, scope["method"] == "GET"
         )
         coding = request_bodies.read_content_coding(headers)
+        if not request_bodies.has_body(headers):
+            return await body.read(receive)
         try:
             # The time began with the first byte of the request's head.
             async with asyncio.timeout_at(scope["state"]["until"]):
@@ -102,7 +112,7 @@ class BoundedRequest:
         if whole is None or coding is None:
             return whole
         return await asyncio.get_running_loop().run_in_executor(
-            scope["app"].state.pool, body.unpack, whole, coding
+            self._pool, body.unpack, whole, coding
         )
 
 
@@ -153,11 +163,13 @@ def check_origin(
     if not named and version == "1.1":
         raise failures.RequestError(400, "The header field Host is missing.")
     host = named[0].strip().lower() if named else ""
-    if not _HOST.fullmatch(host):
+    found = _HOST.fullmatch(host)
+    if not found:
         raise failures.RequestError(
             400, f"Host must be NAME or NAME:PORT, got {host[:100]!r}."
         )
-    if named and hosts is not None and _parse_host(host) not in hosts:
+    name = found["ipv6"] or found["name"]
+    if named and hosts is not None and name not in hosts:
         raise failures.RequestError(
             403,
             f"Host must be one of {', '.join(sorted(hosts))}, got "
@@ -202,11 +214,3 @@ def _log(scope: types.Scope) -> None:
         f"{scope['method']} {scope['raw_path'].decode('latin-1')}"
     )
     logging.debug("%s: %s", scope["client"], line)
-
-
-def _parse_host(host: str) -> str:
-    """Parses the host of HOST, HOST:PORT or [IPv6]:PORT; empty if invalid."""
-    try:
-        return urllib.parse.urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""

@@ -178,6 +178,11 @@ def check_length(
         raise _make_size_error(max_bytes)
 
 
+def has_body(headers: "datastructures.Headers") -> bool:
+    """Returns whether header fields announce a body, which may be empty."""
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
+
+
 def check_media_type(headers: "datastructures.Headers") -> None:
     """Checks that the Content-Type is not one that cannot be read as JSON.
 

@@ -33,6 +33,9 @@ class RestApi:
 
     def __init__(self, served: service.Service) -> None:
         self._service = served
+        # Built once: a monitor asks for them many times a second.
+        self._status = responses.write_json(_make_status(served.model))
+        self._metadata = responses.write_json(_make_metadata(served.model))
         # One at a time: JSON takes many times its size in memory while it is
         # read or written, and Python does no two documents at once anyway.
         # Small answers do not wait for large ones.
@@ -72,9 +75,7 @@ class RestApi:
 
     def _dispatch(self, method: str, verb: str | None, body: bytes) -> Response:
         if method == "GET":
-            return responses.write_json(
-                self._make_metadata() if verb else self._make_status()
-            )
+            return self._metadata if verb else self._status
         if verb.lower() == "predict":
             return self._predict(body)
         if verb.lower() == "classify":
@@ -158,29 +159,30 @@ class RestApi:
                 document, self._service.check_rows
             )
 
-    def _make_status(self) -> dict[str, Any]:
-        return {
-            "model_version_status": [
-                {
-                    "version": str(self._service.model.version),
-                    "state": "AVAILABLE",
-                    "status": {"error_code": "OK", "error_message": ""},
-                }
-            ]
-        }
 
-    def _make_metadata(self) -> dict[str, Any]:
-        model = self._service.model
-        return {
-            "model_spec": {
-                "name": model.name,
-                "signature_name": "",
+def _make_status(model: served_model.ServedModel) -> dict[str, Any]:
+    return {
+        "model_version_status": [
+            {
                 "version": str(model.version),
-            },
-            "metadata": {
-                "signature_def": {"signature_def": model.get_definitions_json()}
-            },
-        }
+                "state": "AVAILABLE",
+                "status": {"error_code": "OK", "error_message": ""},
+            }
+        ]
+    }
+
+
+def _make_metadata(model: served_model.ServedModel) -> dict[str, Any]:
+    return {
+        "model_spec": {
+            "name": model.name,
+            "signature_name": "",
+            "version": str(model.version),
+        },
+        "metadata": {
+            "signature_def": {"signature_def": model.get_definitions_json()}
+        },
+    }
 
 
 def _count_bytes(outputs: Mapping[str, np.ndarray]) -> int:

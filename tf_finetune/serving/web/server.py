@@ -14,20 +14,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
-from starlette import (
-    applications,
-    exceptions,
-    middleware,
-    requests,
-    routing,
-    types,
-)
+from starlette import routing, types
 from starlette.responses import Response
 
 from tf_finetune.serving import service
 from tf_finetune.serving.web import (
     connections,
-    limits,
     request_bodies,
     responses,
     rest_api,
@@ -41,12 +33,6 @@ _HEADERS = [
     ("Cache-Control", "no-store"),
 ]
 _Answer = Callable[[str, str, bytes], Response]
-
-
-async def _explain(
-    request: requests.Request, error: exceptions.HTTPException
-) -> Response:
-    return responses.write_error(error.status_code, error.detail)
 
 
 _FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
@@ -88,10 +74,18 @@ class Server:
         self._pool = concurrent.futures.ThreadPoolExecutor(
             limits.max_connections, "rest"
         )
-        app = _build(
+        # Starlette's router alone: its application adds two layers around each
+        # request that turn exceptions into responses, and routes raise none.
+        router = routing.Router(
             routes,
-            limits,
-            budget,
+            redirect_slashes=False,
+            # For paths with a line break, which no route matches.
+            default=responses.write_error(404, "Not found."),
+        )
+        app = bounds.BoundedRequest(
+            router,
+            limits=limits,
+            budget=budget,
             hosts=bounds.list_expected_hosts(address[0], bound),
             pool=self._pool,
         )
@@ -134,8 +128,12 @@ class Server:
         asyncio.run(self._server.serve([self._socket]))
 
 
-class _InThread:
-    """An ASGI application that answers with a function."""
+class _Endpoint:
+    """An ASGI application that answers with a function.
+
+    A POST computes, in a thread. A GET shows what is known: a thread would
+    take longer to begin and to end than its answer.
+    """
 
     def __init__(self, answer: _Answer) -> None:
         self._answer = answer
@@ -144,14 +142,18 @@ class _InThread:
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
         message = await receive()
-        response = await asyncio.get_running_loop().run_in_executor(
-            scope["app"].state.pool,
-            self._answer,
-            scope["method"],
-            # Latin-1 has a character for every byte.
-            scope["raw_path"].decode("latin-1"),
-            message["body"],
-        )
+        # Latin-1 has a character for every byte.
+        path = scope["raw_path"].decode("latin-1")
+        if scope["method"] == "GET":
+            response = self._answer("GET", path, message["body"])
+        else:
+            response = await asyncio.get_running_loop().run_in_executor(
+                scope["state"]["pool"],
+                self._answer,
+                scope["method"],
+                path,
+                message["body"],
+            )
         await response(scope, receive, send)
 
 
@@ -174,14 +176,15 @@ def list_routes(served: service.Service) -> list[routing.Route]:
 
 
 def route_all(answer: _Answer) -> routing.Route:
-    """Builds one route for all paths, answered by a function in a thread.
+    """Builds one route for all paths, answered by a function.
 
     Args:
         answer: Gets method, raw path and body and returns a response; must not
-            raise.
+            raise. A POST is answered in a thread, a GET in the event loop, in
+            which it must not compute or wait.
     """
     return routing.Route(
-        "/{path:path}", _InThread(answer), methods=["GET", "POST"]
+        "/{path:path}", _Endpoint(answer), methods=["GET", "POST"]
     )
 
 
@@ -241,39 +244,6 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     # the client to confirm the head: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     return listening
-
-
-def _build(
-    routes: Sequence[routing.BaseRoute],
-    bounds: request_bodies.ClientLimits,
-    budget: request_bodies.ByteBudget,
-    *,
-    hosts: frozenset[str] | None,
-    pool: concurrent.futures.Executor,
-) -> applications.Starlette:
-    """Returns the application.
-
-    Args:
-        routes: From paths to answers.
-        bounds: On a client's use of the server.
-        budget: Bytes of bodies that may be held at the same time.
-        hosts: The server's names, see `limits.list_expected_hosts`.
-        pool: Threads in which answers are computed.
-    """
-    app = applications.Starlette(
-        routes=routes,
-        middleware=[
-            middleware.Middleware(
-                limits.BoundedRequest,
-                limits=bounds,
-                budget=budget,
-                hosts=hosts,
-            ),
-        ],
-        exception_handlers={exceptions.HTTPException: _explain},
-    )
-    app.state.pool = pool
-    return app
 
 
 def _hash_element(text: str, tag: str) -> str:

@@ -8,8 +8,12 @@ import numpy as np
 
 from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.metrics import candidate_selection, classification_metrics
-from tf_finetune.tasks import evaluators, result_table
+from tf_finetune.metrics import (
+    candidate_selection,
+    classification_metrics,
+    evaluators,
+)
+from tf_finetune.tasks import result_table
 from tf_finetune.workdir import json_schema
 
 # 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.

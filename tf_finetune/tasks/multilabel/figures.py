@@ -12,10 +12,11 @@ from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
 from tf_finetune.metrics import (
     candidate_selection,
+    evaluators,
     multilabel_metrics,
     ranking_metrics,
 )
-from tf_finetune.tasks import evaluators, result_table
+from tf_finetune.tasks import result_table
 from tf_finetune.tasks.multilabel import label_counts, label_thresholds
 from tf_finetune.workdir import json_schema
 

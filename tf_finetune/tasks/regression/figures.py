@@ -10,8 +10,12 @@ import numpy as np
 
 from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.metrics import candidate_selection, regression_metrics
-from tf_finetune.tasks import evaluators, result_table
+from tf_finetune.metrics import (
+    candidate_selection,
+    evaluators,
+    regression_metrics,
+)
+from tf_finetune.tasks import result_table
 from tf_finetune.tasks.regression import labels
 from tf_finetune.workdir import json_schema
 

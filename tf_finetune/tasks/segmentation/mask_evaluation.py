@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import mask_files, mask_preparation
 from tf_finetune.metrics import (
@@ -95,7 +95,7 @@ class Extremes:
         class_names: Sequence[str],
         path: pathlib.Path,
         *,
-        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+        pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     ) -> None:
         """Draws the pictures beside their true masks as PNG, the worst first.
 
@@ -209,7 +209,7 @@ def compute_log_loss(
     true: np.ndarray,
     probabilities: np.ndarray,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
 ) -> float:
     """Computes the mean log loss of a picture's pixels, at the model's size.
 

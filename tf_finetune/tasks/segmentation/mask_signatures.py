@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.masks import mask_files, mask_resize
 
 Answer = Mapping[str, tf.Tensor]
@@ -16,7 +16,7 @@ _SQUARE_OUTPUTS = ("masks", "probabilities")
 
 
 def build_masks(
-    answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
+    answer: Answer, sizes: tf.Tensor, resize: picture_options.Resize
 ) -> dict[str, tf.Tensor]:
     """Builds masks of the pictures' own sizes, padded to the largest one.
 
@@ -65,7 +65,7 @@ def build_masks(
 
 
 def build_pngs(
-    answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
+    answer: Answer, sizes: tf.Tensor, resize: picture_options.Resize
 ) -> dict[str, tf.Tensor]:
     """Encodes each mask as a PNG of its picture's own size.
 
@@ -109,7 +109,7 @@ def build_pngs(
 
 
 def build_probabilities(
-    answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
+    answer: Answer, sizes: tf.Tensor, resize: picture_options.Resize
 ) -> dict[str, tf.Tensor]:
     """Returns `probabilities` [batch, size, size, classes] as they are.
 
@@ -143,7 +143,7 @@ def check_masks(
     predictions: np.ndarray,
     sizes: np.ndarray,
     *,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
     allowed: float,
 ) -> dict[str, dict[str, float]]:
     """Compares served masks with predictions resized to the pictures' sizes.
@@ -195,7 +195,7 @@ def check_masks(
 
 
 def _resize_probabilities(
-    square: np.ndarray, size: np.ndarray, resize: model_options.Resize
+    square: np.ndarray, size: np.ndarray, resize: picture_options.Resize
 ) -> np.ndarray:
     """Resizes probabilities as evaluation does, [height, width, classes]."""
     with tf.device("CPU"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.data.masks import mask_resize
 from tf_finetune.tasks.segmentation import answers, mask_images
@@ -37,9 +37,9 @@ class MaskFiles:
         names: Sequence[str],
         *,
         folder: pathlib.Path,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
         top_k: int,
-        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+        pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     ) -> None:
         """Prepares the writer; the first prediction is that of `paths[0]`.
 
@@ -146,7 +146,7 @@ def build_unique_stems(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def _load_image(path: str, pixels: model_options.PixelOptions) -> np.ndarray:
+def _load_image(path: str, pixels: picture_options.PixelOptions) -> np.ndarray:
     with tf.device("CPU"):
         contents = tf.io.read_file(os.fsencode(path))
         return decoding.decode(contents, pixels=pixels).numpy()

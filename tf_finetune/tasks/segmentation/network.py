@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, train_config, training_options
+from tf_finetune.config import picture_options, train_config, training_options
 from tf_finetune.data import examples
 from tf_finetune.data.augment import augmentation
 from tf_finetune.data.masks import mask_resize
@@ -92,7 +92,7 @@ class MaskTargets:
         pictures: Sequence[examples.Picture],
         *,
         image_size: int,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
         level: training_options.Augmentation,
         num_views: int,
         seed: int,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tf_finetune import files
-from tf_finetune.config import model_options
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import mask_files, mask_preparation, mask_scan
 
@@ -67,7 +67,7 @@ class MaskPseudoLabels:
         names: Sequence[str],
         *,
         folder: pathlib.Path,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
     ) -> examples.Mask | None:
         """Writes the pseudo-label of a picture as a mask file.
 
@@ -111,7 +111,7 @@ class MaskPseudoLabels:
         thresholds: np.ndarray,
         picture: examples.Picture,
         *,
-        resize: model_options.Resize,
+        resize: picture_options.Resize,
     ) -> tuple[int, int]:
         """Counts the pixels with a correct pseudo-label, and all with one.
 
@@ -139,7 +139,7 @@ def _label_pixels(
     probabilities: np.ndarray,
     thresholds: np.ndarray,
     picture: examples.Picture,
-    resize: model_options.Resize,
+    resize: picture_options.Resize,
 ) -> np.ndarray:
     """Returns the upright picture's pseudo-label, uint8 [height, width]."""
     from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.

@@ -46,8 +46,9 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._stage = stage
         self._trained = model
         self._request = request
-        self._weights = list(model.variables)
         self._state = [*model.variables, *model.optimizer.variables]
+        keeps_all = stage.keeps_optimizer
+        self._weights = self._state if keeps_all else list(model.variables)
         self._strategy = model.distribute_strategy
         self._is_shared = replicas.find_worker(self._strategy)[1] > 1
         if self._is_shared:
@@ -175,8 +176,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._stage.averages.restore_weights()
         is_allowed = recoveries <= self._stage.max_recoveries
         if not (self._checkpoints and is_allowed and self._restore()):
-            message = self._divergence_message(diverged.place)
-            raise errors.DivergenceError(message)
+            raise errors.DivergenceError(self._explain(diverged.place))
         self.progress.recoveries = recoveries
         strategies.wait_for_all(
             self._strategy
@@ -257,7 +257,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             step=step,
         )
 
-    def _divergence_message(self, place: divergence.StepPosition) -> str:
+    def _explain(self, place: divergence.StepPosition) -> str:
         origin = ""
         # A step of several replicas cannot be replayed here.
         is_alone = self._strategy.num_replicas_in_sync == 1

@@ -65,6 +65,10 @@ def train_few_steps(
     from tf_finetune.training.devices import device_settings
     from tf_finetune.training.distributed import strategies
 
+    if config.training.stages:
+        from tf_finetune.config import fit_stage_options
+
+        config = fit_stage_options.join_stages(config)
     task = tasks.TASKS.get(config.model.task)
     strategy = strategies.build_strategy(
         config.training.strategy, tpu=config.training.tpu

@@ -18,7 +18,6 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.training import optimizers
 
 _LARGEST = 256
@@ -103,10 +102,23 @@ def apply_batch_size(
     """
     # No batch larger than the training split.
     size = list_powers_of_two(min(largest_batch, num_examples))[-1]
-    if _is_full_batch(config) or not objectives.has_gradient_steps(config):
+    if (
+        _is_full_batch(config)
+        or not config.has_gradient_steps
+        or _has_own_rates(config)
+    ):
         return options.replace(config, batch_size=size)
     rate = optimizers.scale_learning_rate(config.training, size)
     return options.replace(config, batch_size=size, learning_rate=rate)
+
+
+def _has_own_rates(config: train_config.TrainConfig) -> bool:
+    """Returns whether stages give the learning rate of every step."""
+    if not config.training.stages:
+        return False
+    from tf_finetune.config import fit_stage_options
+
+    return fit_stage_options.have_own_rates(config.training.stages)
 
 
 def _is_full_batch(config: train_config.TrainConfig) -> bool:

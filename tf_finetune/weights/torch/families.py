@@ -1,24 +1,20 @@
 """Layers of our backbones and their modules in torchvision's state dicts.
 
-A family's names are given by patterns where layers have telling names. In
-chains of numbered modules the k-th kernel goes into the k-th of the graph, and
-the k-th norm into the k-th; by number, since the order in a file may be that of
-the alphabet. Inception v3 has neither: its modules are listed as they are
-built.
+A family's names are given by patterns of the names of layers. Those of
+Inception v3 say nothing: its modules are listed as they are built.
 """
 
 import dataclasses
 import re
-from collections.abc import Callable
 
-Rule = tuple[str, Callable[[re.Match[str]], str]]
+from tf_finetune.weights.torch import chain_names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
     """Rules from Keras' layers to PyTorch's modules, for networks of one kind.
 
-    One of `rules`, `modules` and `root` is given.
+    One of `rules` and `modules` is given.
 
     Attributes:
         rules: Pairs of a pattern that a layer's whole name matches and a
@@ -26,15 +22,12 @@ class Family:
             modules are matched by order.
         modules: Names of all modules in the order in which Keras builds their
             convolutions, each with a `conv` and a `bn` inside; else ().
-        root: Prefix of numbered modules, "features.", whose k-th kernel and
-            norm belong to the k-th of the graph; else "".
         tops: Prefixes of the classifier's arrays, which a new head replaces.
         needed: Arrays below `tops` that the backbone keeps nevertheless.
     """
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[chain_names.Rule, ...] = ()
     modules: tuple[str, ...] = ()
-    root: str = ""
     tops: tuple[str, ...] = ("fc.", "classifier.")
     needed: tuple[str, ...] = ()
 
@@ -190,7 +183,13 @@ _LITE = Family(
     ),
     tops=("_fc.",),
 )
-_FEATURES = Family(root="features.")
+_VGG_DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+# Number of blocks, and those with squeeze-and-excitation (table 1 and 2 of
+# Howard et al. 2019, "Searching for MobileNetV3").
+_V3_BLOCKS = {
+    "mobilenet_v3_small": (11, (0, *range(3, 11))),
+    "mobilenet_v3_large": (15, (3, 4, 5, *range(10, 15))),
+}
 # Blocks of the same kind, and the last parts of their modules' names.
 _INCEPTION_BLOCKS = (
     (
@@ -232,9 +231,18 @@ _FAMILIES = (
     (r"convnext_(?:tiny|small|base|large)", _CONVNEXT),
     (r"inception_v3", _INCEPTION),
     (r"efficientnet_lite[0-4]", _LITE),
+    (r"alexnet", Family(rules=chain_names.list_alexnet_rules())),
+    *(
+        (name, Family(rules=chain_names.list_vgg_rules(depths)))
+        for name, depths in _VGG_DEPTHS.items()
+    ),
+    (r"mobilenet_v2", Family(rules=chain_names.list_mobilenet_v2_rules())),
+    *(
+        (name, Family(rules=chain_names.list_mobilenet_v3_rules(*blocks)))
+        for name, blocks in _V3_BLOCKS.items()
+    ),
     (
-        r"alexnet|vgg1[69]|mobilenet_v2|mobilenet_v3_(?:small|large)"
-        r"|efficientnet_b[0-7]",
-        _FEATURES,
+        r"efficientnet_b[0-7]",
+        Family(rules=chain_names.list_efficientnet_rules()),
     ),
 )

@@ -97,3 +97,27 @@ def convert_array(array: np.ndarray, layer: Any, variable: Any) -> np.ndarray:
     if array.ndim == 3 and len(variable.shape) == 1:
         return array.reshape(-1)
     return array
+
+
+def restore_array(array: np.ndarray, layer: Any) -> np.ndarray:
+    """Converts an array of a Keras layer to PyTorch's layout.
+
+    The inverse of `convert_array` for kernels; other arrays stay as they are.
+
+    Args:
+        array: Value of one of the layer's variables.
+        layer: Keras layer whose kind determines the layout.
+
+    Returns:
+        float32 array in row-major order, which may share memory with `array`.
+    """
+    if array.ndim == 2 and isinstance(layer, keras.layers.Dense):
+        array = array.T
+    elif array.ndim == 4 and isinstance(layer, keras.layers.DepthwiseConv2D):
+        # [h, w, channels, multiplier] → [channels · multiplier, 1, h, w]
+        kernel = array.reshape(*array.shape[:2], -1, 1)
+        array = kernel.transpose(2, 3, 0, 1)
+    elif array.ndim == 4:
+        # [h, w, in, out] → [out, in, h, w]; grouped kernels likewise.
+        array = array.transpose(3, 2, 0, 1)
+    return np.ascontiguousarray(array, "float32")

@@ -56,10 +56,6 @@ def match_arrays(
             of a batch norm are all zero or one is negative.
     """
     layers = list(layer_arrays.iterate_layers(model))
-    # Keras sorts the layers of parallel branches by depth in the graph, not by
-    # the order in which they were built.
-    if family.modules:
-        layers = layer_arrays.sort_by_creation(layers)
     arrays = {
         name: array
         for name, array in file.arrays.items()
@@ -71,12 +67,9 @@ def match_arrays(
         for name in arrays
         if name.startswith(family.tops) and name not in family.needed
     }
-    if family.rules:
-        modules = _match_by_name(layers, family)
-    else:
-        modules = _match_by_number(layers, _list_modules(family, arrays))
+    modules = name_modules(layers, family)
     wanted = {
-        _join_name(modules[layer.name], part): (layer, variable)
+        join_name(modules[layer.name], part): (layer, variable)
         for layer in layers
         for part, variable in zip(
             layer_arrays.list_parts(layer), layer.weights, strict=True
@@ -93,9 +86,24 @@ def match_arrays(
     )
 
 
-def _match_by_name(
+def name_modules(
     layers: Sequence[Any], family: families.Family
 ) -> dict[str, str]:
+    """Names the module in PyTorch's files that belongs to each layer.
+
+    Args:
+        layers: The layers of a backbone that have weights.
+        family: Rules of its family.
+
+    Returns:
+        Module by the name of the layer, in the order of `layers`, or of their
+        creation where the family lists its modules.
+
+    Raises:
+        RunError: A layer has no place in PyTorch's files.
+    """
+    if family.modules:
+        return _match_by_order(layers, family.modules)
     found = {}
     for layer in layers:
         module = families.find_module(family, layer.name)
@@ -107,59 +115,29 @@ def _match_by_name(
     return found
 
 
-def _list_modules(
-    family: families.Family, arrays: Mapping[str, np.ndarray]
-) -> tuple[list[str], list[str]]:
-    """Lists the modules with kernels and those with norms, in order."""
-    if family.modules:
-        return (
-            [f"{each}.conv" for each in family.modules],
-            [f"{each}.bn" for each in family.modules],
-        )
-    names = sorted(
-        (name for name in arrays if name.startswith(family.root)),
-        key=_split_numbers,
-    )
-    kernels = [
-        name.removesuffix(".weight")
-        for name in names
-        # Norms have a weight too, of one axis.
-        if name.endswith(".weight") and arrays[name].ndim == 4
-    ]
-    norms = [
-        name.removesuffix(".running_mean")
-        for name in names
-        if name.endswith(".running_mean")
-    ]
-    return kernels, norms
-
-
-def _split_numbers(name: str) -> list[tuple[int, str]]:
-    """Returns a sort key in which 10 follows 9."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part)
-        for part in name.split(".")
-    ]
-
-
-def _match_by_number(
-    layers: Sequence[Any], modules: tuple[list[str], list[str]]
+def _match_by_order(
+    layers: Sequence[Any], modules: Sequence[str]
 ) -> dict[str, str]:
-    """Matches kernels with kernels and norms with norms, in order."""
-    kernels, norms = modules
-    # Counted apart: the convolutions of squeeze-and-excitation have no norm.
-    ours = [layer for layer in layers if layer_arrays.has_kernel(layer)]
-    others = [layer for layer in layers if not layer_arrays.has_kernel(layer)]
-    if (len(ours), len(others)) != (len(kernels), len(norms)):
+    """Matches the k-th convolution and the k-th norm with the k-th module."""
+    # Keras sorts the layers of parallel branches by depth in the graph, not by
+    # the order in which they were built.
+    layers = layer_arrays.sort_by_creation(layers)
+    kernels = [each for each in layers if layer_arrays.has_kernel(each)]
+    norms = [each for each in layers if not layer_arrays.has_kernel(each)]
+    if not len(kernels) == len(norms) == len(modules):
         raise errors.RunError(
-            f"it has {len(kernels)} convolutions and {len(norms)} batch norms, "
-            f"the backbone {len(ours)} and {len(others)}"
+            f"the backbone has {len(kernels)} convolutions and {len(norms)} "
+            f"batch norms, and PyTorch's network {len(modules)} of each"
         )
-    pairs = zip([*ours, *others], [*kernels, *norms], strict=True)
-    return {layer.name: module for layer, module in pairs}
+    named = {}
+    for part, found in (("conv", kernels), ("bn", norms)):
+        for layer, module in zip(found, modules, strict=True):
+            named[layer.name] = f"{module}.{part}"
+    return named
 
 
-def _join_name(module: str, part: str) -> str:
+def join_name(module: str, part: str) -> str:
+    """Returns the name of an array: "bn1.weight"; `module` for no part."""
     return f"{module}.{part}" if part else module
 
 

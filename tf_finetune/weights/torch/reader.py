@@ -16,7 +16,7 @@ import numpy as np
 
 from tf_finetune import errors, files
 from tf_finetune.untrusted import keras_files
-from tf_finetune.weights.torch import formats, networks, tensors
+from tf_finetune.weights.torch import formats, networks, tensors, timm_names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,15 +28,17 @@ class StateDict:
         sha256: Hexadecimal SHA-256 of the file.
         arrays: Read-only arrays by name, e.g. "layer1.0.conv1.weight", in the
             file's order and element types. Kernels are [out, in, height,
-            width].
+            width]. Names of timm are translated to torchvision's.
         prefix: Prefix that was removed from every name, e.g. "module."; "" if
             there was none.
+        is_ambiguous: Whether timm has two graphs under the file's names.
     """
 
     path: pathlib.Path
     sha256: str
     arrays: Mapping[str, np.ndarray]
     prefix: str = ""
+    is_ambiguous: bool = False
 
 
 def read_state_dict(path: pathlib.Path, *, part: str = "") -> StateDict:
@@ -70,4 +72,10 @@ def read_state_dict(path: pathlib.Path, *, part: str = "") -> StateDict:
         name: tensors.view_array(content.numbers[view.storage.key], view)
         for name, view in views.items()
     }
-    return StateDict(path=path, sha256=sha256, arrays=arrays, prefix=prefix)
+    return StateDict(
+        path=path,
+        sha256=sha256,
+        arrays=timm_names.translate_names(arrays),
+        prefix=prefix,
+        is_ambiguous=timm_names.has_ambiguous_graph(arrays),
+    )

@@ -5,7 +5,14 @@ import re
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.weights.torch import architectures, families, reader
+from tf_finetune.weights.torch import (
+    architectures,
+    families,
+    reader,
+    weights_configs,
+)
+
+_OTHER_EPSILON = ("efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
 
 
 def check_file(
@@ -40,6 +47,7 @@ def check_file(
         )
     file = reader.read_state_dict(path, part=part)
     _check_hash(file)
+    _check_graph(file, _get_base(spec))
     # An unknown signature passes: the match of all arrays decides.
     found = architectures.identify(file)
     if found is not None and found != _get_base(spec):
@@ -59,6 +67,34 @@ def check_file(
 def _get_base(spec: backbones.BackboneSpec) -> str:
     # "resnet50+torch" has the arrays of ResNet-50 in another graph.
     return spec.name.partition("+")[0]
+
+
+def _check_graph(file: reader.StateDict, base: str) -> None:
+    """Raises `UsageError` for files of timm in a graph that is not known."""
+    config = weights_configs.read_config(file.path)
+    name = config.architecture if config else ""
+    # TensorFlow's padding and epsilon, which timm keeps for ported weights.
+    if name.startswith("tf_"):
+        raise errors.UsageError(
+            f"--weights={file.path} is of timm's {name}, whose graph has the "
+            "padding of TensorFlow; such files are not readable yet. Use the "
+            "ImageNet weights of Keras, --weights=imagenet, or those of timm "
+            "without tf_."
+        )
+    if file.is_ambiguous and not config:
+        raise errors.UsageError(
+            f"--weights={file.path} has the names of timm, whose networks of "
+            "one name have two graphs (efficientnet_b0, tf_efficientnet_b0). "
+            f"Put timm's {weights_configs.NAME} beside it, which names the "
+            "network."
+        )
+    # 1e-5 in timm, 1e-3 in torchvision.
+    if file.is_ambiguous and base in _OTHER_EPSILON:
+        raise errors.UsageError(
+            f"--weights={file.path} has the names of timm, whose {base} has "
+            "another epsilon than torchvision's; such files are not readable "
+            "yet. Give a file of torchvision."
+        )
 
 
 def _check_hash(file: reader.StateDict) -> None:

@@ -4,7 +4,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import torch_names
+from tf_finetune.backbones import catalog, torch_names
 from tf_finetune.weights import merge_report, saved_weights
 from tf_finetune.weights.torch import (
     architectures,
@@ -12,6 +12,7 @@ from tf_finetune.weights.torch import (
     matching,
     reader,
     torch_files,
+    weights_configs,
 )
 
 
@@ -72,19 +73,27 @@ def load(
 def check_graph(
     spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
 ) -> None:
-    """Checks that a Keras file for a "NAME+torch" backbone describes its graph.
+    """Checks that a Keras file does not belong to another graph of a network.
 
     Args:
         spec: Backbone that the file is to be loaded into.
-        file: Content of a Keras file. Arrays alone may be those of Keras' own
-            network, which computes other features with the same shapes.
+        file: Content of a Keras file. Its arrays may have the shapes of
+            "NAME" and of "NAME+torch", which compute other features with them.
 
     Raises:
-        UsageError: The backbone is "NAME+torch", and the file holds neither a
-            graph nor the name of a run's backbone.
+        UsageError: The file names a backbone with the other graph; or the
+            backbone is "NAME+torch", and the file holds neither a graph nor the
+            name of a run's backbone.
     """
     own = spec.name.partition("+")[0]
-    if not (file.graph or file.backbone):
+    theirs = (file.backbone or "").removesuffix("+se")
+    if theirs.partition("+")[0] == own and theirs != spec.name:
+        raise errors.UsageError(
+            f"--weights={file.path} holds weights of --backbone="
+            f"{file.backbone}, and {spec.name} computes other features with "
+            f"them. Use --backbone={file.backbone}, or other weights."
+        )
+    if spec.torch_rules and not (file.graph or file.backbone):
         raise errors.UsageError(
             f"--weights={file.path} does not say which graph its arrays belong "
             f"to: {own} computes other features with them than "
@@ -93,12 +102,12 @@ def check_graph(
         )
 
 
-def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
+def describe_graph(spec: backbones.BackboneSpec, path: pathlib.Path) -> str:
     """Describes the graph and the preprocessing that a PyTorch file needs.
 
     Args:
         spec: Backbone that the file was loaded into.
-        name: Name of the file, the sentence's subject.
+        path: The file, the sentence's subject.
 
     Returns:
         A sentence for the log, without a period.
@@ -123,11 +132,22 @@ def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
     if rules.keeps_layers:
         graph = "a graph that is the same in PyTorch"
     return (
-        f"{name} is a PyTorch file; {spec.name} has {graph}"
+        f"{path.name} is a PyTorch file; {spec.name} has {graph}"
         + (f" ({', '.join(differences)})" if differences else "")
-        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} (assumed "
-        "from the network; the file does not say it)"
+        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} "
+        + _describe_evidence(spec, path)
     )
+
+
+def _describe_evidence(spec: backbones.BackboneSpec, path: pathlib.Path) -> str:
+    """Describes in parentheses from where the scaling of pictures is known."""
+    config = weights_configs.read_config(path)
+    if config and config.preprocessing:
+        return f"(as {config.path.name} beside it says)"
+    usual, _ = catalog.find_spec(spec.name)
+    if spec.preprocessing != usual.preprocessing:
+        return "(--preprocessing)"
+    return "(assumed from the network; the file does not say it)"
 
 
 _SCALINGS = {
@@ -136,4 +156,5 @@ _SCALINGS = {
     # ConvNeXt has a Normalization layer of its own.
     "in_graph": "by ImageNet's mean and standard deviation",
     "lite": "as (x - 127) / 128",
+    "caffe": "to blue, green, red minus ImageNet's mean",
 }
