@@ -19,7 +19,8 @@ from tf_finetune.feature_cache import entries
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
-from tf_finetune.weights import backbone_attribute, loading, weights_source
+from tf_finetune.untrusted import keras_files
+from tf_finetune.weights import loading, weights_source
 from tf_finetune.workdir import json_schema
 
 _FOLDER = "transplants"
@@ -112,7 +113,7 @@ def fill_backbone(
             )
             with files.replacing(path) as temporary:
                 target.model.save_weights(temporary)
-                backbone_attribute.write_backbone(temporary, options.backbone)
+                keras_files.write_backbone(temporary, options.backbone)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
         layers = json_schema.read_json(
             about,

@@ -6,13 +6,19 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.untrusted import archives
 
+if TYPE_CHECKING:
+    import h5py
+
 WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
+_BACKBONE_ATTRIBUTE = "tf_finetune_backbone"
+# Longer texts are no names of backbones.
+_MAX_NAME_LENGTH = 200
 
 
 def check_file(path: pathlib.Path) -> None:
@@ -42,6 +48,42 @@ def check_file(path: pathlib.Path) -> None:
 def read_config(archive: zipfile.ZipFile) -> Any:
     """Returns the parsed config.json of an open .keras archive, unchecked."""
     return json.loads(archive.read(CONFIG_MEMBER))
+
+
+def write_backbone(path: pathlib.Path, name: str) -> None:
+    """Writes a backbone's name into a file of weights, in place.
+
+    Arrays alone do not tell "mobilenet_v2" from "mobilenet_v2+torch": both
+    graphs have the same layers, and compute other features with the same
+    arrays. Keras ignores the name when it loads the file.
+
+    Args:
+        path: A complete `.weights.h5`.
+        name: As `--backbone` takes it, such as "mobilenet_v2+torch".
+    """
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file.attrs[_BACKBONE_ATTRIBUTE] = name
+
+
+def read_backbone(file: "h5py.File") -> str | None:
+    """Reads the backbone's name from an open file of weights.
+
+    Args:
+        file: Of any origin, with checked attributes
+            (`hdf5_structure.list_objects`).
+
+    Returns:
+        The name, which need not be that of a backbone; None if the file has
+        none.
+    """
+    value = file.attrs.get(_BACKBONE_ATTRIBUTE)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str) and 0 < len(value) <= _MAX_NAME_LENGTH:
+        return value
+    return None
 
 
 @contextlib.contextmanager

@@ -156,7 +156,7 @@ def _read_layers(
     """Returns the layers, the config and the name of the backbone, if any."""
     import h5py
 
-    from tf_finetune.weights import backbone_attribute, hdf5_layers
+    from tf_finetune.weights import hdf5_layers
 
     if kind != "keras":
         with h5py.File(file, "r") as opened:
@@ -164,7 +164,7 @@ def _read_layers(
                 config = hdf5_layers.read_classic_config(opened)
                 return hdf5_layers.read_classic_layers(opened), config, None
             layers = hdf5_layers.read_keras3_layers(opened)
-            return layers, None, backbone_attribute.read_backbone(opened)
+            return layers, None, keras_files.read_backbone(opened)
     with archives.open_archive(file) as archive:
         content = archive.read(keras_files.WEIGHTS_MEMBER)
         config = keras_files.read_config(archive)

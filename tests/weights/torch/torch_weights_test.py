@@ -8,7 +8,8 @@ import torch_golden as golden
 
 from tf_finetune import errors
 from tf_finetune.backbones import build, catalog
-from tf_finetune.weights import backbone_attribute, loading, weights_file
+from tf_finetune.untrusted import keras_files
+from tf_finetune.weights import loading, weights_file
 from tf_finetune.weights.torch import torch_files as preflight
 from tf_finetune.weights.torch import torch_weights
 
@@ -135,7 +136,7 @@ def test_weights_that_name_their_backbone_fit_its_graph_alone(
     path = tmp_path / "x.weights.h5"
     with h5py.File(path, "w") as file:
         file["layers/conv2d/vars/0"] = np.zeros([3, 3, 3, 8], "float32")
-    backbone_attribute.write_backbone(path, theirs)
+    keras_files.write_backbone(path, theirs)
     content = weights_file.read_weights(path)
     assert content.backbone == theirs
     with pytest.raises(errors.UsageError) as caught:
