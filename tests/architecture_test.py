@@ -41,6 +41,7 @@ _ROOMS = [
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],
+    ["recipe_search"],
     ["finished_workflow", "adapter_workflow"],
     ["run"],
     ["workflow"],

@@ -21,6 +21,7 @@ _PUBLIC = {
     "predict": "tf_finetune.finished_workflow",
     "export": "tf_finetune.finished_workflow",
     "recommend": "tf_finetune.recommendation.recommend",
+    "recipe": "tf_finetune.recipe_search.command",
     "tune": "tf_finetune.tuning.tune",
     "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.startup",

@@ -7,14 +7,13 @@ import logging as standard_logging
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeVar
 
 from absl import app, flags, logging
 
 from tf_finetune import console_output, errors, shutdown, terminal_escapes
-from tf_finetune.config import conditions, flag_parser, option_types, options
+from tf_finetune.config import flag_parser, given_options, help_page, options
 
 Config = TypeVar("Config")
 
@@ -92,49 +91,10 @@ def parse_arguments(
     alone = flag_parser.ArgumentFlagValues()
     options.define_flags(config_class, alone)
     given = flag_parser.list_given(alone, arguments)
-    return options.from_flags(config_class, values), given
-
-
-def format_help(config_class: type, purpose: str) -> str:
-    """Returns the page that `--help` prints: every flag with its default.
-
-    Args:
-        config_class: The dataclass the flags are derived from.
-        purpose: First lines of the page.
-    """
-    lines = [purpose]
-    title = None
-    for name, field, value, group in options.list_options(config_class):
-        if group != title:
-            lines += ["", f"{group}:"]
-            title = group
-        lines += _format_flag(name, field, value)
-    lines += [
-        "",
-        "--flagfile=FILE reads flags from a file, one --name=value a line;",
-        "a flag after it overrides it. --name=none leaves an option open.",
-        *textwrap.wrap(
-            f"The package has: {', '.join(flag_parser.list_names())}.",
-            width=79,
-        ),
-    ]
-    return "\n".join(lines)
-
-
-def _format_flag(name: str, field: Any, value: Any) -> list[str]:
-    kind = option_types.describe_field(field)
-    readers = conditions.describe(field.metadata["used_by"])
-    return [
-        f"  --{name}  (default: {options.to_text(value) or repr('')})",
-        *textwrap.wrap(
-            f"{field.metadata['help']} [{kind}]"
-            + (f" Read with {readers}." if readers else ""),
-            width=79,
-            initial_indent="      ",
-            subsequent_indent="      ",
-            break_on_hyphens=False,
-        ),
-    ]
+    # Those of flagfiles too: a recipe keeps every value that was given.
+    present = {name for name in values if values[name].present}
+    config = options.from_flags(config_class, values)
+    return given_options.mark_given(config, present), given
 
 
 def _make_parser(
@@ -143,7 +103,7 @@ def _make_parser(
     def parse(argv: Sequence[str]) -> tuple[Config, Set[str]]:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
             # absl's own help would group the flags by defining module.
-            console_output.show(format_help(config_class, purpose))
+            console_output.show(help_page.format_help(config_class, purpose))
             sys.exit(0)
         try:
             return parse_arguments(config_class, argv[1:], flags.FLAGS)

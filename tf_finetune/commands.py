@@ -55,6 +55,14 @@ COMMANDS = {
         "  python -m tf_finetune.recommend --data=flowers/ "
         "--backbones=mobilenet@0.25,mobilenet_v2",
     ),
+    "recipe": Command(
+        summary="choose the settings of a training run from your pictures",
+        function="tf_finetune.recipe_search.command:recipe_run",
+        config="tf_finetune.config.recipe_config:RecipeConfig",
+        usage="Chooses the settings of a training run from your pictures, with "
+        "reasons:\n"
+        "  python -m tf_finetune.recipe --data=flowers/ --backbone=resnet50",
+    ),
     "train": Command(
         summary="fine-tune a pretrained network on your own pictures",
         function="tf_finetune.workflow:train_run",

@@ -19,6 +19,10 @@ class RunError(RuntimeError):
     """A run could not go on (files, weights, network); exit status 1."""
 
 
+class DivergenceError(RunError):
+    """Training diverged: a loss became NaN or infinite too often."""
+
+
 class GateError(RuntimeError):
     """A finished run missed a condition set on its result; exit status 3."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import options, train_config
+from tf_finetune.config import given_options, options, train_config
 from tf_finetune.data import arrays, scan, unlabeled_files
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import kept_classifier as classifier_preflight
@@ -48,7 +48,9 @@ def fine_tune(
     Example:
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
     """
-    config = options.from_keywords(train_config.TrainConfig, keywords)
+    config = given_options.mark_given(
+        options.from_keywords(train_config.TrainConfig, keywords), {*keywords}
+    )
     if not isinstance(data, (str, os.PathLike)):
         # Arrays become picture files in the cache directory (docs/plan.md, 7).
         data = arrays.materialize(data, cache_dir=config.output.cache_folder)
@@ -129,6 +131,14 @@ def _train_run(
 ) -> run.Run:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
+    requested, lines = config, {}
+    if config.recipe.recipe == "auto":
+        # Loaded only here: a run without a recipe needs none of it.
+        from tf_finetune.recipe_search import training_recipe
+
+        config, lines = training_recipe.choose_settings(
+            config, inspected, place, largest
+        )
     from tf_finetune.runs import train
 
     trained = train.train(
@@ -138,6 +148,8 @@ def _train_run(
         largest_batch=largest,
         start=start,
         report=report,
+        requested=requested,
+        recipe_lines=lines,
     )
     context = trained.context
     return run.Run(
@@ -160,6 +172,11 @@ def _report_plan(
     environment.start_tensorflow()
     from tf_finetune.runs import plan_cost
 
+    if config.recipe.recipe == "auto":
+        from tf_finetune.recipe_search import training_recipe
+
+        config, text = training_recipe.describe_plan(config, inspected)
+        report(text)
     plan_cost.report_plan(
         config, inspected, place, largest_batch=largest, report=report
     )

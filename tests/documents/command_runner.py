@@ -17,6 +17,14 @@ from tf_finetune.config import options, train_config
 
 PATIENCE_SECONDS = 400
 
+# Flags of a recipe that make its features small and leave no time for trials.
+_SMALL_RECIPE = (
+    "--backbone=small_cnn",
+    "--weights=digits",
+    "--image_size=32",
+    "--time_budget=1s",
+)
+
 
 class House:
     """The folder, and what was run in it.
@@ -56,6 +64,8 @@ class House:
                 self._forget(self._workdirs[command])
             elif name == "recommend":
                 words.append("--image_size=32")
+            elif name == "recipe":
+                words += [*_SMALL_RECIPE]
             elif name == "tune":
                 small = small_settings.smaller(config.run, fine_tuned=True)
                 words += ["--trials=2", *small_settings.as_flags(small)]

@@ -121,6 +121,15 @@ def _recommended(command, house, done):
         assert f"`{key}`" in page, key
 
 
+def _chosen(command, house, done):
+    (place,) = (house.folder / "runs").glob("recipe-*")
+    content = json.loads((place / "recipe.json").read_text("utf-8"))
+    page = (documented_commands.ROOT / "docs/recipe.md").read_text("utf-8")
+    for key in content:
+        assert f"`{key}`" in page, key
+    assert "--recipe=none" in (place / "recipe.flags").read_text("utf-8")
+
+
 def _tuned(command, house, done):
     # Beside the folders of documents that write "/shared/…".
     place = house.folder / command.flag("study").lstrip("/")
@@ -136,6 +145,7 @@ def _tuned(command, house, done):
 
 
 _PROMISES = {
+    "recipe": _chosen,
     "tune": _tuned,
     "recommend": _recommended,
     "train": _trained,

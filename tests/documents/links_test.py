@@ -96,7 +96,8 @@ def _missing_files(text) -> list[str]:
     and runs and studies write flagfiles of their own.
     """
     named = re.findall(r"[\w/-]+\.(?:py|sh|ipynb|flags)\b", text)
-    examples = re.compile(r".*NAME|my_|run\.flags|best\.flags|trial-0")
+    own = r"(run|best|recipe)\.flags"
+    examples = re.compile(rf".*NAME|my_|{own}|trial-0")
     return [
         name
         for name in named

@@ -37,7 +37,9 @@ class _Smaller(ast.NodeTransformer):
         if node.args:
             given["data"] = ast.literal_eval(node.args.pop())
         config = options.from_keywords(train_config.TrainConfig, given)
-        given |= small_settings.smaller(config)
+        # Settings that a recipe found are mostly those of fine-tuning.
+        has_settings = any(each.arg is None for each in found)
+        given |= small_settings.smaller(config, fine_tuned=has_settings)
         for each in found:
             given.pop(each.arg, None)
         node.keywords = found + [

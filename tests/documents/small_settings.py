@@ -84,7 +84,10 @@ def smaller(
     is_about_layers = model.adaptation != usual.adaptation or (
         model.trainable not in (usual.trainable, ("head",))
     )
-    if fine_tuned or steps or is_about_layers:
+    has_recipe = config.recipe.recipe == "auto"
+    if has_recipe:
+        found["recipe_budget"] = "1s"
+    if fine_tuned or steps or is_about_layers or has_recipe:
         found["epochs"] = min(training.epochs, 1)
     if training.stages:
         # They take the place of --epochs.

@@ -12,8 +12,8 @@ from tf_finetune.recommendation import (
     feature_scores,
     network_costs,
     ranking,
-    time_budget,
 )
+from tf_finetune.runs import time_budget
 
 
 @dataclasses.dataclass

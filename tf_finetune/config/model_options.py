@@ -210,6 +210,7 @@ class ModelOptions:
         "all, or layer patterns such as conv5* (comma-separated; the head "
         "always trains).",
         used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
+        in_recipe=True,
     )
     layer_decay: float | Literal["auto"] = options.option(
         "auto",
@@ -219,6 +220,7 @@ class ModelOptions:
         "1: one rate; auto: 0.9 with --trainable=all, except with "
         "--weights=none, else 1.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
+        in_recipe=True,
     )
     freeze_batch_norm: bool = options.option(
         True,

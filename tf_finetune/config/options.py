@@ -32,6 +32,7 @@ def option(
     used_by: conditions.Conditions = types.MappingProxyType({}),
     names_part: bool = False,
     known_parts: Sequence[str] = (),
+    in_recipe: bool = False,
 ) -> Any:
     """Declares an option as a dataclass field: default, help and readers.
 
@@ -44,12 +45,14 @@ def option(
             `package.module:attribute`.
         known_parts: Components that `used_by` of other options may list; one
             of the user's own may read every option.
+        in_recipe: Whether `--recipe=auto` may choose its value.
     """
     metadata = {
         "help": help,
         "used_by": used_by,
         "names_part": names_part,
         "known_parts": known_parts,
+        "in_recipe": in_recipe,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

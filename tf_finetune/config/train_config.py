@@ -4,12 +4,14 @@ import dataclasses
 import pathlib
 from typing import Literal
 
+from tf_finetune import errors
 from tf_finetune.config import (
     conditions,
     data_options,
     model_options,
     option_types,
     options,
+    recipe_options,
     training_options,
 )
 
@@ -75,6 +77,7 @@ class OutputOptions:
         "Compute the layers below the first one that trains once, not in "
         "every epoch; auto measures both ways and takes the cheaper one.",
         used_by=conditions.FINE_TUNING,
+        in_recipe=True,
     )
     cache_gb: float = options.option(
         20.0,
@@ -212,12 +215,18 @@ class TrainConfig:
     unlabeled: UnlabeledOptions = options.group(
         UnlabeledOptions, "pictures without labels"
     )
+    recipe: recipe_options.RecipeOptions = options.group(
+        recipe_options.RecipeOptions, "settings chosen from the data"
+    )
     seed: int = options.option(
         0, "Seed of every random draw.", used_by=conditions.EVERY_RUN
     )
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "seed", at_least=0, below=2**31)
+        check_skipped(self.recipe.recipe_skip)
+        if self.recipe.recipe_budget is not None:
+            _ = self.recipe.budget_seconds  # Raises for an impossible one.
 
     @property
     def has_gradient_steps(self) -> bool:
@@ -236,6 +245,27 @@ class TrainConfig:
         return bool(self.training.epochs and moves) or (
             objective not in _OBJECTIVES
         )
+
+
+def check_skipped(names: tuple[str, ...]) -> None:
+    """Checks a value of `--recipe_skip`.
+
+    Raises:
+        UsageError: A name is no option that a recipe chooses.
+    """
+    possible = list_recipe_options() if names else ()
+    for name in names:
+        if name not in possible:
+            raise errors.make_unknown_error("--recipe_skip", name, possible)
+
+
+def list_recipe_options() -> tuple[str, ...]:
+    """Returns the names of the options that `--recipe=auto` may choose."""
+    return tuple(
+        name
+        for name, field, _, _ in options.list_options(TrainConfig)
+        if field.metadata["in_recipe"]
+    )
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:

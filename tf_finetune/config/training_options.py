@@ -25,6 +25,7 @@ class TrainingOptions:
         10,
         "Most passes of the fine-tuning stage; 0: the probe alone.",
         used_by={**conditions.FINE_TUNING, "stages": conditions.NOT_GIVEN},
+        in_recipe=True,
     )
     stages: tuple[str, ...] = options.option(
         (),
@@ -75,6 +76,7 @@ class TrainingOptions:
         None,
         "Peak learning rate; none: the optimizer's default here.",
         used_by=conditions.FINE_TUNING,
+        in_recipe=True,
     )
     schedule: Literal["cosine", "constant"] = options.option(
         "cosine",
@@ -133,6 +135,7 @@ class TrainingOptions:
         "light",
         "Strength of the random changes to training pictures.",
         used_by=conditions.FINE_TUNING,
+        in_recipe=True,
     )
     augmentation_views: int = options.option(
         4,

@@ -184,6 +184,12 @@ def _check_workers(config: train_config.TrainConfig) -> None:
     if config.training.strategy != "multi_worker":
         return
     environment.read_worker_number()
+    if config.recipe.recipe == "auto":
+        raise errors.UsageError(
+            "--recipe=auto tries settings in one process. Run `python -m "
+            "tf_finetune.recipe` on one machine and give all workers its "
+            "--flagfile=recipe.flags."
+        )
     if not config.output.workdir:
         raise errors.UsageError(
             "--strategy=multi_worker needs --workdir, and --cache_dir where "

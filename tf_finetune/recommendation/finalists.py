@@ -16,9 +16,9 @@ from tf_finetune.recommendation import (
     halving,
     network_measuring,
     ranking,
-    time_budget,
     training_config,
 )
+from tf_finetune.runs import time_budget
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import lifecycle, workdir_files
 

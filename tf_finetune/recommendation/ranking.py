@@ -16,8 +16,8 @@ from tf_finetune.recommendation import (
     network_costs,
     network_measuring,
     picture_choice,
-    time_budget,
 )
+from tf_finetune.runs import time_budget
 
 # Seconds that decoding adds to each picture, roughly; a plan needs no better.
 _DECODE_SECONDS = 0.005

@@ -18,7 +18,8 @@ from tf_finetune.config import options, recommend_config
 from tf_finetune.data import arrays, data_statistics, examples, scan
 from tf_finetune.data import splits as data_splits
 from tf_finetune.preflight import unused_options
-from tf_finetune.recommendation import candidates, time_budget
+from tf_finetune.recommendation import candidates
+from tf_finetune.runs import time_budget
 from tf_finetune.tasks import catalog as tasks
 
 if TYPE_CHECKING:

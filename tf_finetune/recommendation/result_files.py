@@ -7,9 +7,9 @@ from tf_finetune.recommendation import (
     network_costs,
     pareto_front,
     ranking,
-    time_budget,
     training_config,
 )
+from tf_finetune.runs import time_budget
 
 _VERSION = 1
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -63,6 +63,8 @@ class RunContext:
         cache: Cached features and activations of the frozen layers.
         strategy: The devices; variables must be made in its scope.
         settings: Precision, compilation and other settings of the devices.
+        recipe_lines: By option that `--recipe=auto` chose, its value and the
+            reason in one line; other lines of the recipe under "".
         stages: The fit stages of `--stages`; `adapted`, `networks` and `cache`
             are those of the first one. Empty: the run has one stage.
         carried: Optimizer state of the stage before; None in the first one.
@@ -81,6 +83,7 @@ class RunContext:
     cache: run_cache.RunCache
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
+    recipe_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stages: Sequence[PreparedStage] = ()
     carried: "optimizer_state.CarriedState | None" = None
 

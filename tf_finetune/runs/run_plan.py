@@ -49,7 +49,11 @@ def format_plan(context: contexts.RunContext) -> str:
     Args:
         context: The run, not trained yet.
     """
-    lines = [_format_supervised(context), *_format_semi_supervised(context)]
+    lines = [
+        *context.recipe_lines.values(),
+        _format_supervised(context),
+        *_format_semi_supervised(context),
+    ]
     return "\n".join(lines)
 
 
@@ -214,9 +218,11 @@ def format_rate(context: contexts.RunContext) -> str:
         optimizers.choose_learning_rate(adapter_rates.resolve_options(each))
         for each in (context.config, context.requested_config)
     )
-    # The rate's origin: the user, the optimizer's default, or that default
-    # scaled to the batch size that was found.
-    if asked.learning_rate is not None:
+    # The rate's origin: the recipe, the user, the optimizer's default, or that
+    # default scaled to the batch size that was found.
+    if "learning_rate" in context.recipe_lines:
+        origin = "chosen by --recipe"
+    elif asked.learning_rate is not None:
         origin = "given"
     elif context.largest_batch is None:
         origin = f"the default of {options.optimizer}{_name_adapters(context)}"

@@ -5,7 +5,8 @@ import dataclasses
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -59,6 +60,8 @@ def train(
     largest_batch: int | None,
     start: float,
     report: Report,
+    requested: train_config.TrainConfig | None = None,
+    recipe_lines: Mapping[str, str] = types.MappingProxyType({}),
 ) -> TrainedRun:
     """Runs training from inspected pictures to a finished workdir.
 
@@ -66,13 +69,16 @@ def train(
     evaluated on every split and saved.
 
     Args:
-        config: The config that the user asked for.
+        config: The config that the user asked for, with the choices of a
+            recipe.
         inspected: Pictures whose headers were read.
         place: Workdir for results; an unfinished run in it is resumed.
         largest_batch: Largest batch size that fits into memory; None without
             `--batch_size=auto`.
         start: Start of the run, seconds of `time.monotonic`.
         report: Called with each text for the user.
+        requested: The config without those choices; None: it is `config`.
+        recipe_lines: The choices with their reasons, as in `RunContext`.
 
     Returns:
         The run, with the kept model in memory.
@@ -90,6 +96,11 @@ def train(
     with contextlib.ExitStack() as held:
         context = run_preparation.prepare_run(
             config, inspected, place, held, largest_batch
+        )
+        context = dataclasses.replace(
+            context,
+            requested_config=requested or config,
+            recipe_lines=recipe_lines,
         )
         plan = run_plan.format_plan(context)
         report(plan)

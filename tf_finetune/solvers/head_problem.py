@@ -77,12 +77,15 @@ class Solution:
         weights: Arrays in the order of the head model's `weights`, for raw
             features.
         how: Description of the solution in one sentence.
+        out_of_fold: [n, outputs], cross-validated logits of the training
+            examples, NaN where there is none; None without cross-validation.
         start: Weights in the same order, from which fine-tuning starts; None:
             the same weights.
     """
 
     weights: tuple[np.ndarray, ...]
     how: str
+    out_of_fold: np.ndarray | None = None
     start: tuple[np.ndarray, ...] | None = None
 
 
@@ -152,6 +155,7 @@ class LinearHead:
                 self.bias.astype("float32"),
             ),
             how=f"{how} ({self.note})" if self.note else how,
+            out_of_fold=self.out_of_fold,
         )
 
 

@@ -57,6 +57,8 @@ class Task:
         relative_predictions: Whether predictions can be of any size, so that
             differences are divided by the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
+        compares_log_loss: Whether figures have "log_loss" and "accuracy", by
+            which the trials of a recipe are compared; False: it makes none.
         files_at: "package.module:attribute" of the writer of predictions that
             are files (`answer_table.AnswerFiles`); empty where they are not.
             The predictions of such a task have the size of each picture, and
@@ -102,6 +104,7 @@ class Task:
     fit_to_data_at: str = ""
     relative_predictions: bool = False
     adds_losses: bool = False
+    compares_log_loss: bool = False
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
     restore_figures: "Callable[..., contracts.Figures] | None" = None

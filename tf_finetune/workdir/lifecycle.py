@@ -290,6 +290,7 @@ def clear_workdir(place: workdir_files.Workdir) -> None:
         place.model, place.weights, place.evaluation,
         place.predictions, place.proof, place.parity_predictions,
         place.fusion_model, place.path / "adapter.h5", *place.earlier_fusion,
+        place.path / "recipe.json", place.path / "recipe.flags",
         *itertools.chain(*plots), *others,
     ):  # fmt: skip
         path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ TASK = task.Task(
     exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.network:CERTAINTY",
+    compares_log_loss=True,
     pseudo_labels=pseudo_labels.CLASS_PSEUDO_LABELS,
     build_data_schema=figures.build_data_schema,
 )

@@ -168,15 +168,15 @@ class CheckpointCallback(keras.callbacks.Callback):
         """Restores the last checkpoint and halves the learning rate.
 
         Raises:
-            RunError: Recoveries are used up, or there is no checkpoint; the
-                message names the origin of the failure.
+            DivergenceError: Recoveries are used up, or no checkpoint is there;
+                the message names the origin of the failure.
         """
         recoveries = self.progress.recoveries + 1
         if self._stage.averages:
             self._stage.averages.restore_weights()
         is_allowed = recoveries <= self._stage.max_recoveries
         if not (self._checkpoints and is_allowed and self._restore()):
-            raise errors.RunError(self._divergence_message(diverged.place))
+            raise errors.DivergenceError(self._explain(diverged.place))
         self.progress.recoveries = recoveries
         strategies.wait_for_all(
             self._strategy
@@ -257,7 +257,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             step=step,
         )
 
-    def _divergence_message(self, place: divergence.StepPosition) -> str:
+    def _explain(self, place: divergence.StepPosition) -> str:
         origin = ""
         # A step of several replicas cannot be replayed here.
         is_alone = self._strategy.num_replicas_in_sync == 1

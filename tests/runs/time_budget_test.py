@@ -1,6 +1,6 @@
 """Tests of tf_finetune/recommendation/time_budget.py."""
 
-from tf_finetune.recommendation import time_budget
+from tf_finetune.runs import time_budget
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""Time budget of a recommendation, and the steps that it leaves out."""
+"""Time budget of a comparison, and the steps that it leaves out."""
 
 import dataclasses
 import time
@@ -10,7 +10,7 @@ from absl import logging
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkippedStep:
-    """Step of a recommendation that did not fit into the time budget.
+    """Step of a comparison that did not fit into the time budget.
 
     Attributes:
         what: Description of the step, e.g. "resnet50 on 40 pictures".
@@ -39,16 +39,20 @@ class TimeBudget:
         self,
         seconds: float | None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        flag: str = "--time_budget",
     ) -> None:
         """Starts the clock.
 
         Args:
             seconds: Time for all steps together; None: no limit.
             clock: Returns the seconds of a clock that is never set back.
+            flag: The flag that sets the time, for the log.
         """
         self.skipped: list[SkippedStep] = []
         self._seconds = seconds
         self._clock = clock
+        self._flag = flag
         self._start = clock()
 
     @property
@@ -73,8 +77,9 @@ class TimeBudget:
         if needs_seconds <= left:
             return True
         logging.info(
-            "Not tried within --time_budget: %s, which needs about %.0f s of "
-            "the %.0f s left.",
+            "Not tried within %s: %s, which needs about %.0f s of the %.0f s "
+            "left.",
+            self._flag,
             what,
             needs_seconds,
             max(left, 0),

@@ -1,0 +1,130 @@
+"""Tests of tf_finetune/recipe_search/decide.py, without TensorFlow."""
+
+import dataclasses
+
+import pytest
+
+from tf_finetune.config import options, train_config
+from tf_finetune.recipe_search import (
+    candidates,
+    decide,
+    facts,
+    recipe,
+    trial_notes,
+    writing,
+)
+
+# 600 pictures and ten epochs: about 3 s of a trial of the top, and 75 s of one
+# of all layers.
+_COSTS = candidates.Costs(
+    load=0.001, forward=0.003, frozen_share=1.0, missing_views=0
+)
+_PROBE = facts.ProbeFacts(log_loss=0.5, accuracy=0.9, knn=0.9, majority=0.5)
+
+
+class _Network:
+    """Stands in for a network: its losses are those of a table."""
+
+    def __init__(self, losses, tried):
+        self._losses = losses
+        self._tried = tried
+
+    def measure_probe(self):
+        return _PROBE
+
+    def measure_costs(self):
+        return _COSTS
+
+    def run(self, candidate):
+        self._tried.append(candidate)
+        if candidate not in self._losses:
+            raise KeyboardInterrupt
+        return candidates.Trial(
+            candidate=candidate,
+            log_loss=self._losses[candidate],
+            accuracy=0.9,
+            seconds=3.0,
+            cache="on",
+        )
+
+
+@pytest.fixture
+def first(make_facts):
+    config = options.from_keywords(train_config.TrainConfig, {"data": "d"})
+    return recipe.Recipe(
+        config=config, decisions=(), facts=make_facts(), fingerprint="data"
+    )
+
+
+@pytest.fixture
+def run_trials(first, tmp_path):
+    """Decides in a folder; returns the recipe and the candidates tried."""
+
+    def run(losses, budget=None):
+        tried = []
+        notes = trial_notes.TrialNotes(tmp_path, "key")
+        found = decide.decide_by_trials(
+            first,
+            notes,
+            lambda trainable: _Network(losses, tried),
+            lambda seconds: budget,
+        )
+        return found, tried
+
+    return run
+
+
+def _make_losses(first, *values):
+    listed = candidates.list_candidates(first.facts)
+    return dict(zip(listed, values, strict=False))
+
+
+def test_the_best_of_all_candidates_is_chosen(first, run_trials):
+    losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    found, tried = run_trials(losses)
+    assert tried == [*losses]
+    assert found.changes["trainable"] == ("all",)
+    assert found.config.model.trainable == ("all",)
+    assert found.config.recipe.recipe == "none"
+    assert found.not_tried == ()
+
+
+def test_a_trial_that_does_not_fit_is_not_started_but_named(first, run_trials):
+    losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    found, tried = run_trials(losses, budget=20)
+    assert tried == [*losses][:4]
+    assert found.changes["learning_rate"] == 1e-3
+    assert [each.what for each in found.not_tried] == [
+        "trainable all, learning rate 0.001",
+        "trainable all, learning rate 0.001, one rate for all layers",
+    ]
+    assert any(
+        line.startswith("not tried: trainable all, learning rate 0.001, which")
+        for line in writing.format_lines(found)
+    )
+    content = writing.build_json(found)
+    assert [each["what"] for each in content["not_tried"]] == [
+        each.what for each in found.not_tried
+    ]
+
+
+def test_an_interrupted_recipe_measures_no_trial_twice(first, run_trials):
+    losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    listed = [*losses]
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(dict(list(losses.items())[:2]))
+    found, tried = run_trials(losses)
+    assert tried == listed[2:]
+    whole = [each.log_loss for each in found.facts.trials]
+    assert whole == [*losses.values()]
+    _, tried = run_trials(losses)
+    assert tried == []
+
+
+def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):
+    given = make_facts({"learning_rate": 2e-4})
+    with_given = dataclasses.replace(first, facts=given)
+    assert {
+        each.learning_rate
+        for each in candidates.list_candidates(with_given.facts)
+    } == {2e-4}

@@ -1,0 +1,106 @@
+"""Tests of tf_finetune/recipe_search/rules.py."""
+
+import pytest
+
+from tf_finetune.config import train_config
+from tf_finetune.recipe_search import rules
+
+
+def _decide(facts):
+    return {each.flag: each for each in rules.decide(facts)}
+
+
+def _changes(facts):
+    return dict(rules.collect_changes(rules.decide(facts)))
+
+
+def test_every_option_of_a_rule_is_declared_as_one_that_a_recipe_chooses():
+    flags = [rule.flag for rule in rules.RULES]
+    assert sorted(flags) == sorted(train_config.list_recipe_options())
+    assert all(rule.source for rule in rules.RULES)
+
+
+def test_without_trials_few_pictures_change_nothing(make_facts):
+    assert _changes(make_facts()) == {}
+
+
+@pytest.mark.parametrize(
+    ("pictures", "expected"),
+    [
+        (19_999, {}),
+        # 10,000 steps of 625 an epoch.
+        (20_000, {"augmentation": "strong", "epochs": 16}),
+        # 20,000 steps of 15,625.
+        (500_000, {"augmentation": "strong", "epochs": 1}),
+    ],
+)
+def test_large_data_get_their_steps_and_mixup(make_facts, pictures, expected):
+    assert _changes(make_facts(training_pictures=pictures)) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"can_compare": False}, {"options_given": {"cache": "on"}}],
+)
+def test_pictures_are_not_mixed_where_that_is_impossible(make_facts, changes):
+    found = _changes(make_facts(training_pictures=20_000, **changes))
+    assert found == {"epochs": 16}
+
+
+def test_a_given_option_is_kept_and_noted(make_facts):
+    found = _decide(make_facts({"epochs": 3}, training_pictures=20_000))
+    assert found["epochs"].value == 3
+    assert found["epochs"].given
+    assert not found["augmentation"].given
+
+
+def test_the_rate_with_the_lowest_log_loss_is_chosen(make_facts, make_trial):
+    trials = (
+        make_trial(0.43, 1e-3),
+        make_trial(0.44, 3e-3),
+        make_trial(0.45, 3e-4),
+        make_trial(0.47, 1e-4),
+    )
+    found = _decide(make_facts(trials=trials))
+    assert found["learning_rate"].value == 1e-3
+    assert found["learning_rate"].because == (
+        "best of four runs on cached features, validation log loss "
+        "0.470 0.450 [0.430] 0.440 at 0.0001 0.0003 0.001 0.003"
+    )
+    assert found["cache"].value == "on"
+    assert "trainable" not in found
+
+
+def test_the_layers_with_the_lowest_log_loss_are_chosen(make_facts, make_trial):
+    trials = (
+        make_trial(0.43, 1e-3),
+        make_trial(0.40, 3e-3),
+        make_trial(0.36, 1e-3, "all", cache="off"),
+        make_trial(0.33, 1e-3, "all", 1.0, cache="off"),
+    )
+    assert _changes(make_facts(trials=trials)) == {
+        "trainable": ("all",),
+        "layer_decay": 1.0,
+        "learning_rate": 1e-3,
+        "cache": "off",
+    }
+    found = _decide(make_facts(trials=trials))
+    assert "0.330 (accuracy 0.900) against 0.400 (0.900) of top" in (
+        found["trainable"].because
+    )
+
+
+def test_equal_losses_keep_the_cheaper_settings(make_facts, make_trial):
+    trials = (make_trial(0.4), make_trial(0.4, trainable="all", cache="off"))
+    assert _changes(make_facts(trials=trials))["trainable"] == ("top",)
+
+
+def test_a_diverged_trial_is_never_chosen(make_facts, make_trial):
+    trials = (make_trial(float("nan"), 3e-3), make_trial(0.9, 1e-3))
+    found = _decide(make_facts(trials=trials))
+    assert found["learning_rate"].value == 1e-3
+    assert "[0.900] nan at 0.001 0.003" in found["learning_rate"].because
+
+
+def test_a_single_trial_decides_nothing(make_facts, make_trial):
+    assert _changes(make_facts(trials=(make_trial(0.4),))) == {}

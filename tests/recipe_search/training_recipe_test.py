@@ -1,0 +1,170 @@
+"""Tests of tf_finetune/recipe_search/training_recipe.py: runs of a tiny set."""
+
+import json
+import pathlib
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import tf_finetune
+from tf_finetune import errors, workflow
+from tf_finetune.config import options, train_config
+from tf_finetune.recipe_search import trials
+from tf_finetune.workdir import recorded_config, workdir_files
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def keywords(tmp_path_factory):
+    """Settings of runs on 30 pictures that brightness tells apart."""
+    folder = tmp_path_factory.mktemp("recipe")
+    generator = np.random.default_rng(0)
+    for name, brightness in (("bright", 120), ("dark", 0)):
+        (folder / "data" / name).mkdir(parents=True)
+        for number in range(15):
+            pixels = generator.integers(0, 120, [32, 32, 3], dtype="uint8")
+            Image.fromarray(pixels + np.uint8(brightness)).save(
+                folder / "data" / name / f"{number}.png"
+            )
+    return {
+        "data": str(folder / "data"),
+        "backbone": "small_cnn",
+        "weights": "digits",
+        "image_size": 32,
+        "epochs": 2,
+        "batch_size": 8,
+        # So that two trials are left: of the top and of all layers.
+        "learning_rate": 1e-3,
+        "augmentation": "none",
+        "cache_dir": str(folder / "cache"),
+    }
+
+
+def _train(keywords, workdir, **changes):
+    return tf_finetune.fine_tune(
+        **{**keywords, **changes}, workdir=str(workdir), report=lambda t: None
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(keywords, tmp_path_factory):
+    """A finished run with a recipe, whose second trial was interrupted."""
+    folder = tmp_path_factory.mktemp("runs")
+    measure, tried = trials.TrialNetwork.run, []
+
+    def run(network, candidate):
+        tried.append(candidate.trainable)
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        return measure(network, candidate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials.TrialNetwork, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            _train(keywords, folder / "auto", recipe="auto")
+        _train(keywords, folder / "auto", recipe="auto")
+    # The first trial is not measured again, the second one is.
+    assert tried == [("top",), ("all",), ("all",)]
+    return folder / "auto"
+
+
+def test_the_reasons_are_in_the_files_of_the_run(trained):
+    content = json.loads((trained / "recipe.json").read_text())
+    found = {each["flag"]: each for each in content["decisions"]}
+    assert {"trainable", "cache", "epochs", "learning_rate"} <= set(found)
+    assert found["epochs"]["given"]
+    assert found["learning_rate"]["value"] == 1e-3
+    assert len(found["trainable"]["candidates"]) == 2
+    assert content["facts"]["probe"]["knn"] > 0.9
+    plan = (trained / "plan.txt").read_text()
+    assert f"validation log loss {_lowest(found):.3f} (accuracy" in plan
+    assert not (trained / "checkpoints").exists()
+
+
+def _lowest(found):
+    return min(
+        each["validation_log_loss"] for each in found["trainable"]["candidates"]
+    )
+
+
+def test_the_finished_run_records_the_chosen_settings(trained):
+    place = workdir_files.Workdir(trained)
+    recorded = recorded_config.load_recorded_config(place)
+    assert recorded.recipe.recipe == "none"
+    content = json.loads((trained / "recipe.json").read_text())
+    for each in content["decisions"]:
+        value = options.collect_values(recorded)[each["flag"]]
+        shown = [*value] if isinstance(value, tuple) else value
+        assert shown == each["value"]
+
+
+def test_a_replay_of_the_flagfile_has_the_same_bits(trained):
+    config = options.from_flagfile(
+        train_config.TrainConfig, str(trained / "recipe.flags")
+    )
+    replayed = trained.parent / "replayed"
+    workflow.train_run(
+        options.replace(config, workdir=str(replayed)), report=lambda t: None
+    )
+    for name in ("predictions.csv", "history.csv", "evaluation.json"):
+        assert (trained / name).read_text() == (replayed / name).read_text()
+    assert _read_weights(trained) == _read_weights(replayed)
+
+
+def _read_weights(folder: pathlib.Path) -> dict[str, bytes]:
+    found = {}
+
+    def visit(name, node):
+        if isinstance(node, h5py.Dataset):
+            found[name] = node[()].tobytes()
+
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(visit)
+    return found
+
+
+def test_a_plan_names_the_trials_and_makes_none(keywords, tmp_path):
+    shown = []
+    tf_finetune.fine_tune(
+        **keywords,
+        workdir=str(tmp_path / "run"),
+        recipe="auto",
+        plan=True,
+        report=shown.append,
+    )
+    text = "\n".join(shown)
+    assert "  trainable top, learning rate 0.001" in text
+    assert "  trainable all, learning rate 0.001" in text
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.quick
+def test_workers_are_told_to_share_a_flagfile(keywords, tmp_path):
+    with pytest.raises(errors.UsageError, match="--flagfile=recipe.flags"):
+        _train(
+            keywords,
+            tmp_path / "run",
+            recipe="auto",
+            strategy="multi_worker",
+        )
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recipe_budget": "9s"}, "--recipe_budget=9s is for --recipe=auto"),
+        ({"recipe_skip": "epochs"}, "--recipe_skip=epochs is for --recipe"),
+        ({"recipe": "auto", "recipe_skip": "epoch"}, "Did you mean 'epochs'"),
+        ({"recipe": "auto", "epochs": 0}, "--epochs=0 leaves that out"),
+        ({"recipe": "auto", "recipe_budget": "soon"}, "must be a duration"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    keywords, tmp_path, changes, words
+):
+    with pytest.raises(errors.UsageError, match=words):
+        _train(keywords, tmp_path / "run", **changes)

@@ -1,0 +1,270 @@
+"""Rules of a recipe: one pure function of the facts for each option.
+
+`RULES` lists them in the order in which they decide. A new rule is a function
+and a line there. docs/recipe.md has the measurements that they stand on.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tf_finetune.recipe_search import candidates, decisions
+from tf_finetune.recipe_search import facts as fact_types
+
+# BiT-HyperRule's sizes of data (Kolesnikov et al. 2020, section 3.3).
+_MEDIUM, _LARGE = 20_000, 500_000
+_MEDIUM_STEPS, _LARGE_STEPS = 10_000, 20_000
+
+
+def choose_augmentation(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses strong augmentation, MixUp included, for 20,000 pictures."""
+    # Mixed pictures cannot be cached, and their labels are shares of classes.
+    is_possible = facts.can_compare and facts.settings["cache"] != "on"
+    if facts.training_pictures < _MEDIUM or not is_possible:
+        return None
+    return decisions.Choice(
+        value="strong",
+        because=f"{facts.training_pictures:,} training pictures are enough "
+        "for MixUp",
+    )
+
+
+def choose_epochs(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses 10,000 steps from 20,000 pictures on, 20,000 from 500,000."""
+    if facts.training_pictures < _MEDIUM:
+        return None
+    is_large = facts.training_pictures >= _LARGE
+    steps = _LARGE_STEPS if is_large else _MEDIUM_STEPS
+    per_epoch = math.ceil(facts.training_pictures / _batch_size(facts))
+    epochs = max(round(steps / per_epoch), 1)
+    return decisions.Choice(
+        value=epochs,
+        because=f"about {steps:,} steps for {facts.training_pictures:,} "
+        "training pictures",
+    )
+
+
+def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the layers of the trial with the lowest log loss."""
+    best = find_best(facts)
+    compared = _best_by(facts, lambda each: each.candidate.trainable)
+    if best is None or len(compared) < 2:
+        return None
+    others = [each for each in compared if each is not best]
+    return decisions.Choice(
+        value=best.candidate.trainable,
+        because=f"validation log loss {best.log_loss:.3f} (accuracy "
+        f"{best.accuracy:.3f}) against "
+        + ", ".join(_describe_network(each) for each in others),
+        compared=compared,
+    )
+
+
+def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the layer decay of the trial with the lowest log loss."""
+    best = find_best(facts)
+    if best is None:
+        return None
+    same = [
+        each
+        for each in facts.trials
+        if each.candidate.trainable == best.candidate.trainable
+    ]
+    if len({each.candidate.layer_decay for each in same}) < 2:
+        return None
+    other = min(
+        (
+            each
+            for each in same
+            if each.candidate.layer_decay != best.candidate.layer_decay
+        ),
+        key=lambda each: each.log_loss,
+    )
+    return decisions.Choice(
+        value=best.candidate.layer_decay,
+        because=f"{_describe_decay(best)}, validation log loss "
+        f"{best.log_loss:.3f} against {other.log_loss:.3f} of "
+        f"{_describe_decay(other)}",
+        compared=tuple(same),
+    )
+
+
+def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the rate of the trial with the lowest log loss."""
+    best = find_best(facts)
+    if best is None or best.candidate.learning_rate is None:
+        return None
+    same = sorted(
+        (
+            each
+            for each in facts.trials
+            if each.candidate.trainable == best.candidate.trainable
+            and each.candidate.layer_decay == best.candidate.layer_decay
+        ),
+        key=lambda each: each.candidate.learning_rate,
+    )
+    if len(same) == 1:
+        return decisions.Choice(
+            value=best.candidate.learning_rate,
+            because="the rate at which these layers were tried",
+            compared=tuple(same),
+        )
+    return decisions.Choice(
+        value=best.candidate.learning_rate,
+        because=f"best of {_COUNTS.get(len(same), len(same))} runs on "
+        f"{'cached features' if best.cache == 'on' else 'pictures'}, "
+        f"validation log loss {_list_losses(same, best)}",
+        compared=tuple(same),
+    )
+
+
+def choose_cache(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the input of the best trial, so that a replay has its bits."""
+    best = find_best(facts)
+    if best is None:
+        return None
+    return decisions.Choice(
+        value=best.cache,
+        because="as in the trial that was best, so that a replay is the same",
+    )
+
+
+RULES = (
+    decisions.Rule(
+        flag="augmentation",
+        choose=choose_augmentation,
+        source="BiT-HyperRule (Kolesnikov et al. 2020, section 3.3): MixUp from"
+        " 20,000 pictures; strength not measured",
+    ),
+    decisions.Rule(
+        flag="epochs",
+        choose=choose_epochs,
+        source="BiT-HyperRule (Kolesnikov et al. 2020, section 3.3)",
+    ),
+    decisions.Rule(
+        flag="trainable",
+        choose=choose_trainable,
+        source="measured in this run; docs/recipe.md, All layers",
+    ),
+    decisions.Rule(
+        flag="layer_decay",
+        choose=choose_layer_decay,
+        source="measured in this run; docs/recipe.md, All layers",
+    ),
+    decisions.Rule(
+        flag="learning_rate",
+        choose=choose_learning_rate,
+        source="measured in this run; docs/recipe.md, Learning rate",
+    ),
+    decisions.Rule(
+        flag="cache",
+        choose=choose_cache,
+        source="measured in this run; docs/recipe.md, Replay",
+    ),
+)
+"""All rules of a recipe, in the order in which they decide."""
+
+_COUNTS = {2: "two", 3: "three", 4: "four"}
+
+
+def decide(facts: fact_types.Facts) -> tuple[decisions.Decision, ...]:
+    """Applies all rules to the facts.
+
+    Args:
+        facts: With trials, if some were made.
+
+    Returns:
+        Decisions in the order of `RULES`: the user's own values as they are,
+        and the values that rules chose; options whose default stays are not
+        there.
+    """
+    found = []
+    for rule in RULES:
+        if rule.flag in facts.given:
+            found.append(
+                decisions.Decision(
+                    flag=rule.flag,
+                    value=facts.settings[rule.flag],
+                    rule="given",
+                    because="given, or named by --recipe_skip",
+                    source="the user",
+                    given=True,
+                )
+            )
+            continue
+        choice = rule.choose(facts)
+        if choice:
+            found.append(
+                decisions.Decision(
+                    flag=rule.flag,
+                    value=choice.value,
+                    rule=rule.choose.__name__,
+                    because=choice.because,
+                    source=rule.source,
+                    compared=choice.compared,
+                )
+            )
+    return tuple(found)
+
+
+def collect_changes(
+    chosen: tuple[decisions.Decision, ...],
+) -> Mapping[str, Any]:
+    """Returns the chosen values by option, without those that were given."""
+    return {each.flag: each.value for each in chosen if not each.given}
+
+
+def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
+    """Returns the trial with the lowest log loss, the earliest of equals.
+
+    Trials whose loss is not finite are left out. None: there is no other, or
+    there was one trial alone, which was compared with nothing.
+    """
+    if len(facts.trials) < 2:
+        return None
+    finite = [each for each in facts.trials if math.isfinite(each.log_loss)]
+    return min(finite, key=lambda each: each.log_loss, default=None)
+
+
+def _batch_size(facts: fact_types.Facts) -> int:
+    # "auto" is found later; the rules count with the reference size.
+    size = facts.settings["batch_size"]
+    return 32 if size == "auto" else size
+
+
+def _best_by(
+    facts: fact_types.Facts, key: Callable[[candidates.Trial], Any]
+) -> tuple[candidates.Trial, ...]:
+    """Returns the best trial of each key, in the order of the first trials."""
+    found: dict[Any, candidates.Trial] = {}
+    for each in facts.trials:
+        if not math.isfinite(each.log_loss):
+            continue
+        known = found.get(key(each))
+        if known is None or each.log_loss < known.log_loss:
+            found[key(each)] = each
+    return tuple(found.values())
+
+
+def _describe_network(trial: candidates.Trial) -> str:
+    return (
+        f"{trial.log_loss:.3f} ({trial.accuracy:.3f}) of "
+        f"{','.join(trial.candidate.trainable)}"
+    )
+
+
+def _describe_decay(trial: candidates.Trial) -> str:
+    if trial.candidate.layer_decay == 1:
+        return "one rate for all layers"
+    return "rates that fall towards the input"
+
+
+def _list_losses(trials: list[candidates.Trial], best: candidates.Trial) -> str:
+    """Lists losses in the order of the rates, the best one in brackets."""
+    shown = [f"{each.log_loss:.3f}" for each in trials]
+    losses = " ".join(
+        f"[{text}]" if each is best else text
+        for each, text in zip(trials, shown, strict=True)
+    )
+    rates = " ".join(f"{each.candidate.learning_rate:g}" for each in trials)
+    return f"{losses} at {rates}"

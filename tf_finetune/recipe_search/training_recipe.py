@@ -1,0 +1,90 @@
+"""The recipe of a training run: `--recipe=auto`."""
+
+from collections.abc import Mapping
+
+from absl import logging
+
+from tf_finetune.config import train_config
+from tf_finetune.data import scan
+from tf_finetune.recipe_search import (
+    candidates,
+    decide,
+    recipe,
+    writing,
+)
+from tf_finetune.workdir import workdir_files
+
+
+def choose_settings(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
+    largest_batch: int | None,
+) -> tuple[train_config.TrainConfig, Mapping[str, str]]:
+    """Chooses the settings of a run and writes recipe.json and recipe.flags.
+
+    Trials are noted with the checkpoints of the run: a run that is resumed
+    repeats none.
+
+    Args:
+        config: Options of the run, with `--recipe=auto`.
+        inspected: Pictures whose headers were read.
+        place: Workdir of the run, locked by this process.
+        largest_batch: Largest batch size that fits into memory; None without
+            `--batch_size=auto`.
+
+    Returns:
+        The config to train with, and the lines of the recipe by the option
+        that they are about; further lines under "".
+    """
+    found = decide.decide(
+        config,
+        inspected,
+        place.checkpoints / "recipe",
+        largest_batch=largest_batch,
+        choose_budget=lambda seconds: config.recipe.budget_seconds,
+    )
+    writing.write_files(
+        found, place.path / "recipe.json", place.path / "recipe.flags"
+    )
+    # The lines of the recipe are the first ones of the plan.
+    for sentence in found.warnings:
+        logging.warning("%s", sentence)
+    return found.config, _key_lines(found)
+
+
+def describe_plan(
+    config: train_config.TrainConfig, inspected: scan.InspectedPictures
+) -> tuple[train_config.TrainConfig, str]:
+    """Describes the recipe of a run that is not made.
+
+    Args:
+        config: Options of the run, with `--recipe=auto`.
+        inspected: Pictures whose headers were read.
+
+    Returns:
+        The config with the settings that need no trial, and text of several
+        lines: these settings with their reasons, and the trials that the run
+        would make.
+    """
+    found = decide.decide_by_data(config, inspected, "cpu")
+    lines = writing.format_lines(found)
+    listed = candidates.list_candidates(found.facts)
+    if listed:
+        limit = config.recipe.recipe_budget or "none"
+        lines.append(
+            f"recipe: the run tries, as far as --recipe_budget={limit} allows, "
+            "and keeps the lowest validation log loss of:"
+        )
+        lines += [f"  {each.text}" for each in listed]
+    return found.config, "\n".join(lines)
+
+
+def _key_lines(found: recipe.Recipe) -> dict[str, str]:
+    lines = {
+        each.flag: writing.format_line(each)
+        for each in found.decisions
+        if not each.given
+    }
+    others = [e for e in writing.format_lines(found) if e not in lines.values()]
+    return {**lines, "": "\n".join(others)} if others else lines

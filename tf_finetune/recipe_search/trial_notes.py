@@ -1,0 +1,179 @@
+"""Measurements of a recipe, noted in a folder as they are made.
+
+A command that is repeated after an interruption reads them, so that no trial
+is measured twice.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any
+
+from tf_finetune import errors, files
+from tf_finetune.config import options, train_config
+from tf_finetune.recipe_search import candidates, facts
+from tf_finetune.workdir import json_schema
+
+_NAME = "trials.json"
+_BYTES = 1 << 20
+_NUMBER = json_schema.Number(0, 1e12)
+_SCHEMA = json_schema.Record(
+    needed={
+        "key": json_schema.Text(longest=100),
+        "spent_seconds": _NUMBER,
+        "trials": json_schema.Table(
+            json_schema.Record(
+                needed={
+                    "log_loss": json_schema.Optional(_NUMBER),
+                    "accuracy": _NUMBER,
+                    "seconds": _NUMBER,
+                    "cache": json_schema.OneOf(("on", "off")),
+                }
+            )
+        ),
+    },
+    possible={
+        "probe": json_schema.Record(
+            needed={
+                "log_loss": json_schema.Optional(_NUMBER),
+                "accuracy": json_schema.Optional(_NUMBER),
+                "knn": _NUMBER,
+                "majority": _NUMBER,
+            }
+        ),
+        "costs": json_schema.Record(
+            needed={
+                "load": _NUMBER,
+                "forward": _NUMBER,
+                "frozen_share": _NUMBER,
+                "missing_views": _NUMBER,
+            }
+        ),
+        "probe_seconds": _NUMBER,
+    },
+)
+# Options that change neither what is measured nor its figures.
+_INDIFFERENT = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
+
+
+class TrialNotes:
+    """Measurements of one recipe, in a JSON file of a folder.
+
+    Measurements of other data or other settings are discarded.
+
+    Attributes:
+        folder: The folder; made when something is noted.
+    """
+
+    def __init__(self, folder: pathlib.Path, key: str) -> None:
+        """Reads the notes of an earlier process, if there are any.
+
+        Args:
+            folder: The folder of the notes.
+            key: Key of data and settings, from `make_key`.
+        """
+        self.folder = folder
+        self._path = folder / _NAME
+        self._content = _read(self._path, folder)
+        if self._content.get("key") != key:
+            self._content = {"key": key, "spent_seconds": 0.0, "trials": {}}
+
+    @property
+    def spent_seconds(self) -> float:
+        """Seconds of trials that earlier processes and this one noted."""
+        return self._content["spent_seconds"]
+
+    @property
+    def probe(self) -> facts.ProbeFacts | None:
+        """Figures of the features; None if they are not noted."""
+        found = self._content.get("probe")
+        return facts.ProbeFacts(**found) if found else None
+
+    @property
+    def costs(self) -> candidates.Costs | None:
+        """Seconds per picture; None if they are not noted."""
+        found = self._content.get("costs")
+        return candidates.Costs(**found) if found else None
+
+    @property
+    def probe_seconds(self) -> float:
+        """Seconds that features and probe took; 0 if that is not noted."""
+        return self._content.get("probe_seconds", 0.0)
+
+    def find_trial(
+        self, candidate: candidates.Candidate
+    ) -> candidates.Trial | None:
+        """Returns the noted trial of a candidate; None if there is none."""
+        found = self._content["trials"].get(candidate.text)
+        if found is None:
+            return None
+        loss = found["log_loss"]
+        return candidates.Trial(
+            candidate=candidate,
+            # JSON has no NaN: a model whose predictions are not finite.
+            **{**found, "log_loss": float("nan") if loss is None else loss},
+        )
+
+    def note_probe(
+        self,
+        probe: facts.ProbeFacts | None,
+        costs: candidates.Costs,
+        probe_seconds: float,
+    ) -> None:
+        """Notes the figures of the features and the measured costs."""
+        self._content |= {
+            "costs": dataclasses.asdict(costs),
+            "probe_seconds": probe_seconds,
+        }
+        if probe:
+            self._content["probe"] = dataclasses.asdict(probe)
+        self._write()
+
+    def note_trial(self, trial: candidates.Trial, spent_seconds: float) -> None:
+        """Notes a finished trial.
+
+        Args:
+            trial: Its figures.
+            spent_seconds: Seconds since the last note, added to those spent.
+        """
+        found = dataclasses.asdict(trial)
+        del found["candidate"]
+        if found["log_loss"] != found["log_loss"]:  # NaN.
+            found["log_loss"] = None
+        self._content["trials"][trial.candidate.text] = found
+        self._content["spent_seconds"] += spent_seconds
+        self._write()
+
+    def _write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(self._path, self._content)
+
+
+def make_key(config: train_config.TrainConfig, fingerprint: str) -> str:
+    """Returns the key of the measurements of a config on data.
+
+    Args:
+        config: Options of the run; those that change no figure are left out.
+        fingerprint: Hash of the data's contents, labels and splits.
+    """
+    values = options.collect_values(config)
+    untied = {
+        *_INDIFFERENT,
+        *vars(config.interruptions),
+        # A longer budget goes on where a shorter one has ended.
+        *vars(config.recipe),
+    }
+    text = "\n".join(
+        f"{name}={options.to_text(value)}"
+        for name, value in sorted(values.items())
+        if name not in untied
+    )
+    return hashlib.sha256(f"{fingerprint}\n{text}".encode()).hexdigest()[:32]
+
+
+def _read(path: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
+    try:
+        return json_schema.read_json(path, _SCHEMA, within=folder, limit=_BYTES)
+    except (FileNotFoundError, NotADirectoryError, errors.RunError):
+        # Damaged notes are measured anew.
+        return {}
