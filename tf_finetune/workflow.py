@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import given_options, options, train_config
+from tf_finetune.config import options, train_config
 from tf_finetune.data import arrays, scan, unlabeled_files
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import kept_classifier as classifier_preflight
@@ -48,9 +48,11 @@ def fine_tune(
     Example:
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
     """
-    config = given_options.mark_given(
-        options.from_keywords(train_config.TrainConfig, keywords), {*keywords}
-    )
+    config = options.from_keywords(train_config.TrainConfig, keywords)
+    if config.recipe.recipe == "auto":
+        from tf_finetune.config import given_options  # Only for a recipe.
+
+        config = given_options.mark_given(config, {*keywords})
     if not isinstance(data, (str, os.PathLike)):
         # Arrays become picture files in the cache directory (docs/plan.md, 7).
         data = arrays.materialize(data, cache_dir=config.output.cache_folder)

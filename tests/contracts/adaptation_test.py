@@ -160,7 +160,7 @@ def _build(name: str, choose: Callable | None = None, **settings) -> _Case:
     )
     task = classification.TASK
     built = assembly.build_model(config.model, task, _CLASSES, seed=0)
-    adapted = catalog.get_method(name)(built, config.model)
+    adapted = method.get_method(name)(built, config.model)
     case = _Case(built, adapted, built.trainer)
     network = choose(case) if choose else built.trainer
     trainer = fine_tuning.compile_trainer(

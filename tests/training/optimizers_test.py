@@ -100,7 +100,7 @@ def test_the_users_learning_rate_and_weight_decay_win():
 )
 def test_gradients_are_clipped_to_norm_1_where_all_layers_move(given, expected):
     config = options_module.from_keywords(train_config.TrainConfig, given)
-    chosen = optimizers.resolve_clipping(config)
+    chosen = optimizers.resolve_options(config)
     assert chosen.clip_norm == expected
     plan = optimizers.make_schedule(chosen, steps_per_epoch=1)
     built = optimizers.build_optimizer(chosen, plan)

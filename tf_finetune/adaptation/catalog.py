@@ -1,15 +1,8 @@
 """Registry of adaptation methods by name (`method.Method`), and their sums."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
 from tf_finetune import errors, registry
 from tf_finetune.config import model_options
 from tf_finetune.weights import weights_source
-
-if TYPE_CHECKING:
-    from tf_finetune.model import assembly
-    from tf_finetune.tasks import task as task_contract
 
 METHODS = registry.Registry(
     "adaptation method",
@@ -58,23 +51,6 @@ def list_adapters(adaptation: str) -> tuple[str, ...]:
     return tuple(sorted({*named}, key=order.index))
 
 
-def get_method(adaptation: str) -> Callable:
-    """Imports and returns the method of a value of `--adaptation`.
-
-    Args:
-        adaptation: A name in `METHODS`, names of adapters joined by "+", or
-            "package.module:attribute".
-
-    Returns:
-        A `method.Method`.
-
-    Raises:
-        UsageError: A name is unknown.
-    """
-    found = list_adapters(adaptation)
-    return METHODS.get(found[0] if found else adaptation)
-
-
 def find_rate_factor(adaptation: str) -> float:
     """Returns the factor of the optimizer's default rate; 1 for `freeze`.
 
@@ -82,35 +58,6 @@ def find_rate_factor(adaptation: str) -> float:
     """
     found = list_adapters(adaptation)
     return min((_RATE_FACTORS[each] for each in found), default=1.0)
-
-
-def build_network(
-    options: model_options.ModelOptions,
-    task: "task_contract.Task",
-    names: Sequence[str],
-    seed: int,
-    *,
-    weights: str,
-) -> "assembly.Assembly":
-    """Builds a network with the weights of `--weights`, a file or an adapter.
-
-    Args:
-        options: Backbone, surgery and head.
-        task: The task.
-        names: Names of the model's outputs.
-        seed: Seed of the random weights.
-        weights: Value of `--weights`, or the path of weights in its place.
-
-    Returns:
-        A new assembly; see `assembly.build_model`, also for the errors.
-    """
-    if weights_source.is_adapter(options.backbone, weights):
-        from tf_finetune.adaptation import composition
-
-        return composition.build_model(options, task, names, seed)
-    from tf_finetune.model import assembly
-
-    return assembly.build_model(options, task, names, seed, weights=weights)
 
 
 def check_options(options: model_options.ModelOptions) -> None:

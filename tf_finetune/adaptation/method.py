@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import keras
 
+from tf_finetune.adaptation import catalog
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.model.assembly import Assembly
@@ -74,6 +75,21 @@ class Method(Protocol):
         Raises:
             UsageError: The options leave the method nothing to train.
         """
+
+
+def get_method(adaptation: str) -> Method:
+    """Imports and returns the method of a value of `--adaptation`.
+
+    Args:
+        adaptation: A name in `catalog.METHODS`, names of adapters joined by
+            "+", which are one method, or "package.module:attribute".
+
+    Raises:
+        UsageError: The name is unknown.
+    """
+    is_sum = "+" in adaptation and ":" not in adaptation
+    name = adaptation.partition("+")[0] if is_sum else adaptation
+    return catalog.METHODS.get(name)
 
 
 def set_trainable(built: assembly.Assembly, names: Collection[str]) -> None:

@@ -52,7 +52,10 @@ def check_config(config: train_config.TrainConfig) -> None:
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
-    adaptation.check_options(config.model)
+    if config.model.adaptation != "freeze" or weights_source.is_adapter(
+        config.model.backbone, config.model.weights
+    ):
+        adaptation.check_options(config.model)
     head = task.head(config.model.head)
     if config.model.surgery.head_layers:
         layer_grammar.parse_layers(config.model.surgery.head_layers)

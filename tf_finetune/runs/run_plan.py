@@ -13,7 +13,7 @@ from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import head_stage
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import adapter_rates, head_fit, optimizers
+from tf_finetune.training import head_fit, optimizers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,7 @@ def format_rate(context: contexts.RunContext) -> str:
     """Formats the learning rate of a run with its origin."""
     options, asked = context.config.training, context.requested_config.training
     rate, usual = (
-        optimizers.choose_learning_rate(adapter_rates.resolve_options(each))
+        optimizers.choose_learning_rate(optimizers.resolve_options(each))
         for each in (context.config, context.requested_config)
     )
     # The rate's origin: the recipe, the user, the optimizer's default, or that
@@ -238,6 +238,8 @@ def format_rate(context: contexts.RunContext) -> str:
 
 def _name_adapters(context: contexts.RunContext) -> str:
     """Returns " with lora" where the default rate is that of an adapter."""
+    if context.config.model.adaptation == "freeze":
+        return ""
     found = adaptation.list_adapters(context.config.model.adaptation)
     return f" with {' + '.join(found)}" if found else ""
 
@@ -246,7 +248,7 @@ def format_updates(
     config: train_config.TrainConfig, adapted: method.Adapted
 ) -> str:
     """Formats layer decay, clipping and the decay to the start."""
-    options = optimizers.resolve_clipping(config)
+    options = optimizers.resolve_options(config)
     decay = config.model.effective_layer_decay
     parts = []
     if adapted.learning_rate_factors:

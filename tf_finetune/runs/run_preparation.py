@@ -11,7 +11,6 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import environment
-from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
@@ -26,6 +25,7 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
+from tf_finetune.weights import weights_source
 from tf_finetune.workdir import lifecycle, workdir_files
 
 if TYPE_CHECKING:
@@ -140,13 +140,16 @@ def _build_model(
     filled: "filled_backbone.FilledBackbone | None",
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
-    built = adaptation.build_network(
-        config.model,
-        task,
-        inspected.class_names,
-        config.seed,
-        weights=str(filled.path) if filled else config.model.weights,
-    )
+    options, names = config.model, inspected.class_names
+    if weights_source.is_adapter(options.backbone, options.weights):
+        from tf_finetune.adaptation import composition  # Only for adapters.
+
+        built = composition.build_model(options, task, names, config.seed)
+    else:
+        weights = str(filled.path) if filled else options.weights
+        built = assembly.build_model(
+            options, task, names, config.seed, weights=weights
+        )
     if filled:
         built = dataclasses.replace(built, loaded=filled.describe(built.loaded))
     stages: Sequence[contexts.PreparedStage] = ()
@@ -156,7 +159,7 @@ def _build_model(
         stages = stage_preparation.prepare_stages(config, built)
         adapted, cut = stages[0].adapted, stages[0].boundary
     else:
-        adapt = adaptation.get_method(config.model.adaptation)
+        adapt = method.get_method(config.model.adaptation)
         adapted, cut = adapt(built, config.model), None
         if contexts.fine_tunes(config, adapted):
             # Everything below the first of these layers is computed once.

@@ -1,7 +1,6 @@
 """Prepares the fit stages of `--stages`, before any picture is decoded."""
 
 from tf_finetune import errors
-from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.config import fit_stage_options, train_config
 from tf_finetune.model import assembly, freeze_boundary
@@ -46,7 +45,7 @@ def _adapt_network(
 ) -> method.Adapted:
     """Prepares the network for one stage, as for a run of that stage alone."""
     single = fit_stage_options.make_stage_config(config, options)
-    adapt = adaptation.get_method(single.model.adaptation)
+    adapt = method.get_method(single.model.adaptation)
     try:
         return adapt(built, single.model)
     except errors.UsageError as error:

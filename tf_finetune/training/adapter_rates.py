@@ -3,25 +3,21 @@
 import dataclasses
 
 from tf_finetune.adaptation import catalog
-from tf_finetune.config import train_config, training_options
+from tf_finetune.config import training_options
 from tf_finetune.training import optimizers
 
 
-def resolve_options(
-    config: train_config.TrainConfig,
+def scale_rate(
+    options: training_options.TrainingOptions, adaptation: str
 ) -> training_options.TrainingOptions:
-    """Returns the training options with the norm and rate of a run.
+    """Returns training options with the default learning rate of adapters.
 
     Args:
-        config: The run's config.
-
-    Returns:
-        Options with a norm in place of `--clip_norm=auto`
-        (`optimizers.resolve_clipping`), and with the default rate of adapters
-        where they train and the user gave none.
+        options: The optimizer, and the user's rate if any, which is kept.
+        adaptation: Value of `--adaptation`; a method that is no adapter keeps
+            the optimizer's default.
     """
-    options = optimizers.resolve_clipping(config)
-    factor = catalog.find_rate_factor(config.model.adaptation)
+    factor = catalog.find_rate_factor(adaptation)
     if options.learning_rate is not None or factor == 1:
         return options
     rate = optimizers.choose_learning_rate(options) * factor

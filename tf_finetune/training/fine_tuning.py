@@ -19,7 +19,7 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training import adapter_rates, fit, optimizers, train_step
+from tf_finetune.training import fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
@@ -69,7 +69,7 @@ def compile_trainer(
     Returns:
         `trainer`, or a `train_step.Trainer` of its layers if `needs_own_step`.
     """
-    options = adapter_rates.resolve_options(config)
+    options = optimizers.resolve_options(config)
     steps = count_steps_per_epoch(options, num_examples)
     plan = optimizers.make_schedule(options, steps_per_epoch=steps)
     ours = needs_own_step(options)

@@ -153,15 +153,20 @@ def choose_batch_size(
     return min(options.batch_size, num_examples)
 
 
-def resolve_clipping(
+def resolve_options(
     config: train_config.TrainConfig,
 ) -> training_options.TrainingOptions:
-    """Returns the training options with a norm for `--clip_norm=auto`.
+    """Returns the training options with the norm and default rate of a run.
 
-    It is 1 where all layers move and `--clip_variable_norm` is not given, else
-    None: gradients are not clipped.
+    `--clip_norm=auto` is 1 where all layers move and `--clip_variable_norm` is
+    not given, else None: gradients are not clipped. Adapters have a default
+    rate of their own.
     """
     options = config.training
+    if config.model.adaptation != "freeze":
+        from tf_finetune.training import adapter_rates  # Only for adapters.
+
+        options = adapter_rates.scale_rate(options, config.model.adaptation)
     if options.clip_norm != "auto":
         return options
     clips = config.model.moves_all_layers and not options.clip_variable_norm

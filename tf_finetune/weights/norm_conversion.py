@@ -6,7 +6,6 @@ Where a file's ε is not the model's, γ takes √((v + ε_model) / (v + ε_file
 so that the statistics stay those of the activations. Outputs stay the same.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,25 +17,13 @@ from tf_finetune.weights import layer_matching
 Pairs = Sequence[tuple[layer_matching.Unit, layer_matching.Entry]]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertedArrays:
-    """Arrays to assign to the model's variables.
-
-    Attributes:
-        arrays: Array by the id of its variable; float64 where computed.
-        notes: The conversions, as whole sentences.
-    """
-
-    arrays: dict[int, np.ndarray]
-    notes: tuple[str, ...]
-
-
 def convert_arrays(
     model: Any,
     pairs: Pairs,
+    arrays: dict[int, np.ndarray],
     *,
     epsilon_of: Callable[[layer_matching.Entry], float | None],
-) -> ConvertedArrays:
+) -> tuple[str, ...]:
     """Converts the file's arrays into those of the matched model layers.
 
     Biases that the model lacks move into batch norms, and batch norms are
@@ -46,20 +33,21 @@ def convert_arrays(
         model: Keras model; its graph tells which batch norm follows which
             convolution.
         pairs: Layers of the model with those of the file.
+        arrays: The file's arrays by the id of the model's variable; changed in
+            place, to float64 where something is computed.
         epsilon_of: Returns the epsilon of a batch norm in the file; None where
             the file does not say.
+
+    Returns:
+        The conversions, as whole sentences.
 
     Raises:
         RunError: A bias that is not 0 has no batch norm behind it, or an
             epsilon cannot be carried over.
     """
-    arrays: dict[int, np.ndarray] = {}
     biases: dict[int, tuple[str, np.ndarray]] = {}
     dropped = added = 0
     for unit, entry in pairs:
-        # Not strict: a bias, always the last, may be on one side alone.
-        for variable, array in zip(unit.variables, entry.arrays, strict=False):
-            arrays[id(variable)] = array
         if len(entry.arrays) > len(unit.variables):
             bias = entry.arrays[-1]
             if np.any(bias):
@@ -83,7 +71,7 @@ def convert_arrays(
             f"{_format_count(added, 'layer', 'layers')} where the model has "
             "one: it is 0 there."
         )
-    return ConvertedArrays(arrays=arrays, notes=tuple(notes))
+    return tuple(notes)
 
 
 def _move_biases(

@@ -58,16 +58,39 @@ def merge(
     copies = network_search.check_unique(model, file, found)
     for _, entry in found.matching.pairs:
         _check_finite(entry, file)
-    values = norm_conversion.convert_arrays(
-        model,
-        found.matching.pairs,
-        epsilon_of=lambda entry: file.find_epsilon(entry.path),
-    )
-    for unit, _ in found.matching.pairs:
+    pairs, notes = found.matching.pairs, ()
+    arrays = {
+        id(variable): array
+        for unit, entry in pairs
+        # Not strict: a bias, always the last, may be on one side alone.
+        for variable, array in zip(unit.variables, entry.arrays, strict=False)
+    }
+    if not _has_same_layers(pairs, file):
+        notes = norm_conversion.convert_arrays(
+            model,
+            pairs,
+            arrays,
+            epsilon_of=lambda entry: file.find_epsilon(entry.path),
+        )
+    for unit, _ in pairs:
         for variable in unit.variables:
-            variable.assign(values.arrays[id(variable)].astype(variable.dtype))
+            variable.assign(arrays[id(variable)].astype(variable.dtype))
     _finalize_layers(model)
-    return dataclasses.replace(report, notes=copies + values.notes)
+    return dataclasses.replace(report, notes=copies + notes)
+
+
+def _has_same_layers(
+    pairs: norm_conversion.Pairs, file: saved_weights.SavedWeights
+) -> bool:
+    """Returns whether biases and epsilons of all pairs are the same."""
+    return all(
+        len(entry.arrays) == len(unit.variables)
+        and (
+            type(unit.layer).__name__ != "BatchNormalization"
+            or file.find_epsilon(entry.path) in (None, unit.layer.epsilon)
+        )
+        for unit, entry in pairs
+    )
 
 
 def _build_report(

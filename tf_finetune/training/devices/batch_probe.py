@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tf_finetune import environment
+from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 
 if TYPE_CHECKING:
@@ -58,7 +59,6 @@ def train_few_steps(
     Returns:
         Whether they ran on a CPU.
     """
-    from tf_finetune.adaptation import catalog as adaptation
     from tf_finetune.model import assembly
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning, fit
@@ -80,7 +80,7 @@ def train_few_steps(
     names = [str(number) for number in range(num_classes)]
     with strategy.scope():
         built = assembly.build_model(config.model, task, names, config.seed)
-        adapt = adaptation.get_method(config.model.adaptation)
+        adapt = method.get_method(config.model.adaptation)
         adapted = adapt(built, config.model)
         trainer = fine_tuning.compile_trainer(
             adapted.build_trainer(built.trainer),
