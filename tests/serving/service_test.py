@@ -123,6 +123,9 @@ class Masks:
     def signature(self, name):
         return self._signatures[name]
 
+    def get_definitions_json(self):
+        return {}
+
     def run(self, name, inputs):
         self.entered.set()
         assert self.allowed.wait(30)
