@@ -19,6 +19,7 @@ def _config(keywords, **changes):
         ({"workdir": "a"}, "--workdir is for a single run"),
         ({"fail_below": "accuracy:0.9"}, "compared with each other"),
         ({"withhold_test": True}, "never see the test pictures"),
+        ({"recipe": "auto"}, "tries the settings itself"),
         ({"strategy": "multi_worker", "batch_size": 8}, "on each machine"),
         ({"metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"epochs": 0, "learning_rate": None, "trainable": "top",

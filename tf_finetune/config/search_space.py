@@ -22,6 +22,7 @@ DEFAULT_ENTRIES = (
     "learning_rate:log:1e-5..1e-2",
     "epochs:5..30",
     "trainable:top|all",
+    "layer_decay:1|0.9|0.8",
     "augmentation:none|light|medium|strong",
     "batch_size:16|32|64|128|256",
 )

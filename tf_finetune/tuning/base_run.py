@@ -18,6 +18,7 @@ _SET_BY_STUDY = {
     "plan": "the plan of a run is that of `train --plan`",
     "fail_below": "trials are compared with each other",
     "fail_if_not_better_than": "trials are compared with the baseline",
+    "recipe": "a study tries the settings itself",
     "withhold_test": "trials never see the test pictures",
 }
 _MAX_COMBINATIONS = 64
