@@ -1,11 +1,11 @@
 """Compares test accuracies of this package and of others' recipes.
 
-    bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER …]
+    bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER …] [NAME …]
 
 All start from the same weights, see the same pictures in the same splits, and
 get the same wall time: that of this package's slower setting, after which the
-others are measured in whole epochs. Hymenoptera and scikit-learn's digits are
-always compared; each FOLDER with train/, val/ and test/ is compared, too.
+others are measured in whole epochs. NAME is hymenoptera or digits, by default
+both; each FOLDER with train/, val/ and test/ is compared, too.
 Results are printed and written into docs/benchmarks.md.
 """
 
@@ -66,6 +66,7 @@ class Job:
 def main() -> None:
     """Compares on every data set and publishes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=", ".join(_SETS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
         "--backbone", default="mobilenet@0.25", choices=_WEIGHTS
@@ -73,10 +74,17 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=128)
     parser.add_argument("--data", type=pathlib.Path, action="append")
     given = parser.parse_args()
+    if unknown := {*given.names} - {*_SETS}:
+        parser.error(f"unknown: {unknown}; known: {', '.join(_SETS)}")
     before = os.getloadavg()
     blocks = []
     with tempfile.TemporaryDirectory() as made:
-        for folder in _make_data(pathlib.Path(made), given.data or []):
+        folders = [
+            make(pathlib.Path(made))
+            for name, make in _SETS.items()
+            if name in (given.names or _SETS)
+        ]
+        for folder in [*folders, *(given.data or [])]:
             job = Job(
                 data=folder,
                 backbone=given.backbone,
@@ -187,24 +195,26 @@ def split_folder(
             shutil.copy(file, target / file.name)
 
 
-def _make_data(
-    made: pathlib.Path, further: Sequence[pathlib.Path]
-) -> list[pathlib.Path]:
-    """Makes the folders of hymenoptera and digits, and adds others."""
-    photos, digits = made / "hymenoptera", made / "digits"
+def _make_hymenoptera(made: pathlib.Path) -> pathlib.Path:
+    """Makes splits of hymenoptera, whose own validation becomes the test."""
+    photos = made / "hymenoptera"
     split_folder(_MATERIAL / "hymenoptera/train", photos, fraction=0.2)
-    # Pictures that the split for testing has never been chosen by.
     for kind in sorted((_MATERIAL / "hymenoptera/val").iterdir()):
         target = photos / "test" / kind.name
         target.mkdir(parents=True)
         for file in sorted(kind.glob("*.jp*g")):
             shutil.copy(file, target / file.name)
+    return photos
+
+
+def _make_digits(made: pathlib.Path) -> pathlib.Path:
+    """Makes splits of scikit-learn's digits: 45 %, 15 % and 40 %."""
+    digits = made / "digits"
     _write_digits(made / "all_digits")
     split_folder(made / "all_digits", made / "halves", fraction=0.4)
-    (made / "halves/train").rename(made / "digits_train")
-    split_folder(made / "digits_train", digits, fraction=0.25)
+    split_folder(made / "halves/train", digits, fraction=0.25)
     (made / "halves/val").rename(digits / "test")
-    return [photos, digits, *further]
+    return digits
 
 
 def _write_digits(folder: pathlib.Path) -> None:
@@ -277,6 +287,7 @@ def _report(name: str, figures: dict[str, float]) -> dict[str, float]:
     return figures
 
 
+_SETS = {"hymenoptera": _make_hymenoptera, "digits": _make_digits}
 _OURS = {
     "ours, `--recipe=none`": _run_ours("--recipe=none"),
     "ours, `--recipe=auto`": _run_ours("--recipe=auto"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures this package beside others and writes docs/benchmarks.md.
 #   bash scripts/benchmark/run.sh [--rounds=3] [--quick] [NAME ...]
-#   bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER ...]
+#   bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER ...] [NAME ...]
 # The peers that are no TensorFlow get an environment of their own.
 source "$(dirname "$0")/../environment.sh"
 prepare_environment
