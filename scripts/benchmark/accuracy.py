@@ -1,6 +1,6 @@
 """Compares test accuracies of this package and of others' recipes.
 
-    bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER …] [NAME …]
+    bash scripts/benchmark/run.sh accuracy [--seeds=3] [--data=FOLDER] [NAME …]
 
 All start from the same weights, see the same pictures in the same splits, and
 get the same wall time: that of this package's slower setting, after which the
