@@ -25,7 +25,7 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
-from tf_finetune.weights import weights_source
+from tf_finetune.weights import weights_file, weights_source
 from tf_finetune.workdir import lifecycle, workdir_files
 
 if TYPE_CHECKING:
@@ -98,6 +98,13 @@ def prepare_run(
         found = inspected.pictures
         problems = decode_and_extract(found, sized, networks, cache)
     data = _complete_data(config, inspected, problems)
+    loaded = model.assembly.loaded
+    path = loaded and loaded.path
+    if path and path.is_file() and weights_file.detect_kind(path) == "torch":
+        from tf_finetune.runs import statistics_check  # Only for such files.
+
+        backbone = model.assembly.backbone
+        statistics_check.report_fit(backbone, data.split("train"), config)
     # Only now: some tasks need the pictures, for statistics of their labels.
     task = task.fit_to_data(data, config)
     # A task that was adapted may end in other constants (target statistics).

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.backbones import topology
+from tf_finetune.model import layer_execution
 from tf_finetune.transplants import (
     channel_groups,
-    layer_execution,
     layer_matching,
 )
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from tf_finetune.backbones import topology
+from tf_finetune.model import layer_execution
 from tf_finetune.transplants import (
     channel_groups,
     chosen_channels,
-    layer_execution,
     ridge_repair,
 )
 
