@@ -80,14 +80,20 @@ def smaller(
     if config.data.data == "digits:5-9":
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
-    usual = train_config.TrainConfig().model
-    is_about_layers = model.adaptation != usual.adaptation or (
-        model.trainable not in (usual.trainable, ("head",))
+    usual = train_config.TrainConfig()
+    is_about_layers = model.adaptation != usual.model.adaptation or (
+        model.trainable not in (usual.model.trainable, ("head",))
+    )
+    # Steps are what these are about.
+    is_about_steps = any(
+        getattr(training, name) != getattr(usual.training, name)
+        for name in ("optimizer", "learning_rate", "head_start_strength")
     )
     has_recipe = config.recipe.recipe == "auto"
     if has_recipe:
         found["recipe_budget"] = "1s"
-    if fine_tuned or steps or is_about_layers or has_recipe:
+    about = (is_about_layers, is_about_steps, has_recipe)
+    if fine_tuned or steps or any(about):
         found["epochs"] = min(training.epochs, 1)
     if training.stages:
         # They take the place of --epochs.

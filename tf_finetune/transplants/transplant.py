@@ -143,7 +143,7 @@ def _describe_layer(
 
 def format_table(layers: Sequence[FilledLayer]) -> str:
     """Formats layers as a table for the plan, at most 80 columns wide."""
-    heading = f"{'layer':<28} {'from':<28} {'channels':<11} weights"
+    heading = f"{'layer':<27} {'from':<27} {'channels':<11} weights"
     lines = [heading, "-" * len(heading)]
     for each in layers:
         channels = f"{each.kept}/{each.available}"
@@ -153,7 +153,7 @@ def format_table(layers: Sequence[FilledLayer]) -> str:
             else f"solved, {1 - each.unexplained:.0%}"
         )
         lines.append(
-            f"{each.name[:28]:<28} {each.source[:28]:<28} {channels:<11} "
+            f"{each.name[:27]:<27} {each.source[:27]:<27} {channels:<11} "
             f"{repaired}"
         )
     lines.append(
