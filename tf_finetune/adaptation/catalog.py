@@ -52,9 +52,12 @@ def list_adapters(adaptation: str) -> tuple[str, ...]:
 
 
 def find_rate_factor(adaptation: str) -> float:
-    """Returns the factor of the optimizer's default rate; 1 for `freeze`.
+    """Returns the factor that multiplies the optimizer's default rate.
 
-    The smallest one of a sum.
+    Args:
+        adaptation: Value of `--adaptation`. Of adapters joined by "+" the
+            smallest factor counts; `freeze`, and a method of the user's own,
+            have 1.
     """
     found = list_adapters(adaptation)
     return min((_RATE_FACTORS[each] for each in found), default=1.0)

@@ -83,8 +83,8 @@ class Listing:
         examples: In an order that does not depend on the file system.
         dropped: Files beside the examples that are none, and why.
         class_names: Every class that the source declares, also those without
-            pictures, in order; for masks also names by mask value. Empty: the
-            classes are those of the examples.
+            pictures: a tuple in order, or for masks the name of each mask
+            value. Empty: the classes are those of the examples.
     """
 
     examples: tuple[Example, ...]

@@ -89,9 +89,9 @@ def explain_not_better(
 ) -> str | None:
     """Explains why a result is not better than another; None if it is.
 
-    Where both name the metric that ranks them (`judged_by`) and name different
-    ones, the metric of `evaluation` ranks both, or else that of the other. A
-    tie is not better.
+    The task ranks both (`measures.merit`). Where they name different metrics
+    in `judged_by`, both are ranked by that of `evaluation`, or if the other
+    lacks its value, by that of the other. A tie is not better.
 
     Args:
         evaluation: Metrics of one split.

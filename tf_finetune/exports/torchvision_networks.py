@@ -23,13 +23,14 @@ class Network:
     Attributes:
         name: Name for `torchvision.models.get_model`.
         arguments: Its further arguments beside the number of classes.
-        dense: Modules of the classifier's dense layers, in order; all but the
-            last are hidden.
+        dense: Names of the classifier's dense modules in the state dict, such
+            as "classifier.0", in order; all but the last are hidden.
         hidden_units: Width of the hidden dense layers; 0 without any.
-        activation: Behind each hidden dense layer.
+        activation: Activation behind each hidden dense layer; "none" without
+            such layers.
         grid: The feature map is average-pooled to [grid, grid] in front of the
             classifier.
-        epsilon: Of its batch norms, if it differs from that of the backbone.
+        epsilon: Epsilon of its batch norms; None: that of the backbone.
     """
 
     name: str

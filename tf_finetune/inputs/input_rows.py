@@ -125,7 +125,11 @@ class JoinedRows:
 
     @property
     def names(self) -> list[str]:
-        """Hashes of all pictures, row by row."""
+        """SHA-256 of every picture file, row by row and in a row by column.
+
+        These are the pictures' names in the feature cache; a picture of several
+        rows is repeated.
+        """
         return [each.sha256 for row in self.pictures for each in row]
 
     @property

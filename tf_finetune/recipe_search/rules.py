@@ -119,7 +119,17 @@ def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_cache(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the input of the best trial, so that a replay has its bits."""
+    """Chooses `--cache` as the best trial had it: "on" or "off".
+
+    A run with the recipe's flags then trains on the same input, cached
+    activations or decoded pictures, and ends with the same weights, bit by bit.
+
+    Args:
+        facts: Facts of the data, with the trials.
+
+    Returns:
+        The value with its reason; None if no trial was made.
+    """
     best = find_best(facts)
     if best is None:
         return None

@@ -247,7 +247,18 @@ def _name_adapters(context: contexts.RunContext) -> str:
 def format_updates(
     config: train_config.TrainConfig, adapted: method.Adapted
 ) -> str:
-    """Formats layer decay, clipping and the decay to the start."""
+    """Formats the changes to plain updates for the plan's line `optimizer`.
+
+    These are layer decay, clipping of gradients, and the decay of weights
+    towards their pretrained values (`--l2_sp`).
+
+    Args:
+        config: The config of the run or stage.
+        adapted: Its `learning_rate_factors` tell if rates differ by layer.
+
+    Returns:
+        Those in effect, each as ", VALUE (--flag)"; empty for none.
+    """
     options = optimizers.resolve_options(config)
     decay = config.model.effective_layer_decay
     parts = []

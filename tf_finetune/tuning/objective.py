@@ -32,11 +32,15 @@ class Objective:
         return "minimize" if is_loss else "maximize"
 
     def name_metric(self, validation: Mapping[str, Any]) -> str:
-        """Returns the name of the metric, for people.
+        """Returns the name of the metric that trials are compared by.
 
         Args:
-            validation: Metrics of a run on the validation split, in which the
-                task's leading metric is looked up by its value.
+            validation: Metrics of a run on the validation split. They are read
+                without `--metric` only: a task gives the value that it ranks
+                by, and the first metric with this value is named.
+
+        Returns:
+            Such as "accuracy"; "leading metric" if none has the value.
         """
         if self.metric is not None:
             return self.metric

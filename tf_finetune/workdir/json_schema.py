@@ -78,7 +78,7 @@ class Number(Kind):
 
     @property
     def words(self) -> str:
-        """The range in words."""
+        """The range in words: "a whole number from 1 to 10", "a number"."""
         name = "a whole number" if self.is_whole else "a number"
         if math.isfinite(self.at_least) and math.isfinite(self.at_most):
             return f"{name} from {self.at_least:,g} to {self.at_most:,g}"
@@ -255,14 +255,14 @@ def read_json(
     Args:
         path: The file.
         kind: The schema.
-        within: The folder that the file must lie in; None: any.
+        within: The folder that it must lie in, links followed; None: any.
         limit: Largest allowed size in bytes.
         hint: End of the message: advice on a file with a fault.
 
     Raises:
         FileNotFoundError, NotADirectoryError: It is not there.
-        RunError: It is no regular file, cannot be read, is no JSON or does
-            not fit the schema.
+        RunError: It lies elsewhere, is larger or no regular file, cannot be
+            read, is no JSON or does not fit the schema.
     """
     name = terminal_escapes.escape(str(path))
     try:

@@ -34,8 +34,9 @@ class SplitFolders:
 def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
     """Finds the folders in a folder that are splits.
 
-    A folder called "train" may be a class: it is one if it holds no class
-    folders, or if several folders beside it hold others.
+    A folder called "train" may be a class, of trains: it is one if it holds no
+    class folders, or if folders beside it, called otherwise, hold class folders
+    of other names than its own (splits repeat each other's class names).
 
     Args:
         root: The tree of the data set's folder.

@@ -168,9 +168,10 @@ def check_decisions(
     Args:
         name: Of the export, for messages.
         got: Predictions of the export, [pictures, …, outputs].
-        proof: Has the expected predictions.
-        job: Has the task, which makes the comparison; where `job.tolerance` is
-            set, only the loss of those metrics is bounded.
+        proof: Predictions of the same pictures that are expected.
+        job: Has the task, which makes the comparison. Where `job.tolerance` is
+            set, the only bounds are how much worse each of its metrics may
+            become, and `mean_allowed` is not read.
         mean_allowed: The largest mean difference, in `job.unit`, for a format
             of reduced float precision; None: only the task's bounds apply.
         instead: Formats to suggest if the export is refused, best first.

@@ -129,7 +129,8 @@ def encode_example(row: Mapping[str, np.ndarray]) -> bytes:
     """Serializes a row as a `tf.train.Example`.
 
     Args:
-        row: By feature, [values]: numbers, or bytes with dtype object.
+        row: By feature, an array [values]: numbers of any dtype become a
+            `float_list`, bytes with dtype object a `bytes_list`.
     """
     return tf.train.Example(
         features=tf.train.Features(

@@ -28,7 +28,7 @@ class Device:
     """Device or devices that a run trains on.
 
     Attributes:
-        kind: Kind of the devices.
+        kind: "cpu", "gpu" or "tpu"; all replicas are of one kind.
         name: Name for the log, e.g. "CPU (2 cores)".
         replicas: Number of devices that compute in parallel.
         compute_capability: NVIDIA's compute capability of the weakest GPU, e.g.
