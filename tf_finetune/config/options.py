@@ -113,7 +113,10 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
 
 
 def replace(config: Config, **changes: Any) -> Config:
-    """Returns a new config with some options changed; see `from_keywords`."""
+    """Returns a new config with some options changed.
+
+    Values are checked and errors raised as in `from_keywords`.
+    """
     return from_keywords(type(config), collect_values(config) | changes)
 
 

@@ -23,7 +23,8 @@ def load_task(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
 
     Args:
         path: The workdir.
-        allow_parts: Components of the user's own that its run.flags may name.
+        allow_parts: Components of the user's own that its run.flags may name,
+            each as "package.module:attribute"; others are not imported.
 
     Raises:
         UsageError: Its run.flags cannot be read, or names other components.

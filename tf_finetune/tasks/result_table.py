@@ -82,12 +82,13 @@ def format_extremes(
     Args:
         rows: Names and metrics of all outputs.
         format_row: Name and metrics → a line.
-        by: The metric that more than 20 outputs are ranked by.
+        by: The metric that more than 20 outputs are ranked by; more is better.
         noun: Noun for those that are not shown: "classes".
 
     Returns:
-        Lines: up to 20 outputs in the given order; else the 10 worst, a line
-        with the number of hidden ones, and the 5 best.
+        Lines: up to 20 outputs in the given order; else the 10 worst, the worst
+        first, a line with the number of hidden ones, and the 5 best, the best
+        last.
     """
     if len(rows) <= _MAX_SHOWN:
         return [format_row(*row) for row in rows]

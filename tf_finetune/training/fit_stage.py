@@ -41,7 +41,10 @@ class EmaCallback(keras.callbacks.Callback):
             self._is_swapped = True
 
     def restore_weights(self) -> None:
-        """Swaps the weights back in; does nothing if they are in place."""
+        """Puts the trained weights back, in place of their averages.
+
+        Does nothing if they are in the model already.
+        """
         if self._is_swapped:
             self._swap_weights()
             self._is_swapped = False

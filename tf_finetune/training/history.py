@@ -55,7 +55,8 @@ def read(path: pathlib.Path) -> list[dict]:
         if the file does not exist (a run without epochs).
 
     Raises:
-        RunError: The file lies outside its folder, or is not a history.
+        RunError: The file is a link that leads out of its folder, or is not a
+            history.
     """
     try:
         text = files.read_text(path, limit=_MAX_BYTES, within=path.parent)

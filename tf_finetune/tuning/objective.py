@@ -91,10 +91,11 @@ class Objective:
 def make_objective(
     metric: str | None, base: train_config.TrainConfig
 ) -> Objective:
-    """Builds the objective of a study.
+    """Builds the objective of a study: the metric that its trials improve.
 
     Args:
-        metric: The value of `--metric`.
+        metric: The value of `--metric`, already checked; None: the metric that
+            the task ranks runs by.
         base: Config of the base run, which names the task.
     """
     return Objective(

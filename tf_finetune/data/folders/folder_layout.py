@@ -80,7 +80,11 @@ class Layout:
 
 
 def list_dropped(aside: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
-    """Returns unused folders as entries of the list of dropped files."""
+    """Returns an entry of the list of dropped files for each unused folder.
+
+    Args:
+        aside: Unused folders; their pictures are counted in the entry.
+    """
     return [
         examples.DroppedFile(
             path=each.path,

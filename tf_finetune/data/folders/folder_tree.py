@@ -184,7 +184,7 @@ def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
 
 
 def list_dropped(root: Folder) -> list[examples.DroppedFile]:
-    """Returns the folders without data in a tree as dropped files."""
+    """Returns a dropped file for each folder left out by its name or files."""
     return [
         examples.DroppedFile(
             path=each.path,

@@ -103,9 +103,11 @@ class Network:
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the standardized targets of a split, float32 [n, targets].
+        """Returns the targets of a split, float32 [n, targets].
 
-        Without a transform they are in the user's units.
+        They are transformed and standardized by `transform`; before
+        `fit_to_data` has set it, they are in the user's units. `config` and
+        `image_size` are for tasks whose targets are pictures.
         """
         values = labels.stack_targets(data.split(split))
         if self.transform is not None:
