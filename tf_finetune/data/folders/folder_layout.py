@@ -80,11 +80,7 @@ class Layout:
 
 
 def list_dropped(aside: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
-    """Returns an entry of the list of dropped files for each unused folder.
-
-    Args:
-        aside: Unused folders; their pictures are counted in the entry.
-    """
+    """Returns a dropped file, with its pictures, for each unused folder."""
     return [
         examples.DroppedFile(
             path=each.path,
