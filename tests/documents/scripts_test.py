@@ -127,7 +127,6 @@ def copied(tmp_path):
     for name in ("ruff", "pytest"):
         _program(tmp_path / ".venv/bin" / name, _SAYS_WHAT_IT_IS_ASKED)
     (tmp_path / ".venv-peers").mkdir()
-    (tmp_path / ".venv-peers/.installed").touch()
     return tmp_path
 
 
@@ -147,7 +146,8 @@ def test_a_script_of_the_project_runs_but_for_installing(command, rule, copied):
     extras = _EXTRAS.get(name, "cpu")
     mark = (
         "source scripts/environment.sh; "
-        f"installation_fingerprint {extras} > .venv/.installed"
+        f"installation_fingerprint {extras} > .venv/.installed; "
+        "cksum scripts/benchmark/constraints.txt > .venv-peers/.installed"
     )
     for each in (["bash", "-c", mark], words):
         done = subprocess.run(
