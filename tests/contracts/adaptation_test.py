@@ -111,8 +111,16 @@ def _registered():
         yield
 
 
+# What they change is part of what `lora+norm` and `scale_shift` change.
+_IN_OTHERS = ("bias", "norm")
+
+
 @pytest.fixture(
-    scope="module", params=[*catalog.METHODS.names(), "lora+norm", _OWN]
+    scope="module",
+    params=[
+        pytest.param(each, marks=[pytest.mark.campaign] * (each in _IN_OTHERS))
+        for each in (*catalog.METHODS.names(), "lora+norm", _OWN)
+    ],
 )
 def name(request) -> str:
     return request.param
