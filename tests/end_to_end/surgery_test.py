@@ -25,7 +25,8 @@ _OTHER = {
     *(
         name
         for name, field, _, _ in options.list_options(train_config.TrainConfig)
-        if conditions.STAGE in field.metadata["used_by"]
+        if conditions.FINE_TUNING.items()
+        <= dict(field.metadata["used_by"]).items()
     ),
 }
 
@@ -68,7 +69,10 @@ def test_evaluating_again_and_predicting_give_the_same(
     )
     for split in ("validation", "test"):
         for name in ("accuracy", "log_loss"):
-            assert again[split][name] == run.evaluation[split][name]
+            # From pictures now, from cached activations in the run.
+            assert again[split][name] == pytest.approx(
+                run.evaluation[split][name], rel=1e-5
+            )
     plain = keras.saving.load_model(run.workdir / "model.keras")
     images = np.random.default_rng(0).uniform(0, 255, [3, 32, 32, 3])
     images = images.astype("float32")
