@@ -47,8 +47,12 @@ def test_fine_tuning_is_never_worse_than_the_head(
         report=lambda text: None,
     )
     validation = run.evaluation["validation"]
-    probe = validation["baselines"]["probe"]["accuracy"]
-    assert validation["accuracy"] >= probe >= 0.85
+    probe = validation["baselines"]["probe"]
+    assert probe["accuracy"] >= 0.85
+    # Where accuracies differ by chance alone, the lower log loss is kept; one
+    # standard error of 153 pictures is 0.03.
+    assert validation["log_loss"] <= probe["log_loss"]
+    assert validation["accuracy"] >= probe["accuracy"] - 0.03
 
 
 @pytest.mark.slow
