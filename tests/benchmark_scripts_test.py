@@ -108,7 +108,7 @@ def test_a_head_is_trained_by_ours_and_by_keras(
     )
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_keras_guide_predicts_the_test_pictures(
     script, photos, weights, tmp_path
 ):
@@ -127,7 +127,7 @@ def test_keras_guide_predicts_the_test_pictures(
         )
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_step_is_taken_by_ours_and_by_keras(script):
     _check(
         script("ours/step.py", "mobilenet_v2"),
@@ -137,7 +137,7 @@ def test_a_step_is_taken_by_ours_and_by_keras(script):
     _check(script("peers/keras_step.py", "mobilenet_v2"), "rate")
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_a_finished_run_is_asked_by_ours_and_by_keras(script, photos, tmp_path):
     import tf_finetune as tff
 
