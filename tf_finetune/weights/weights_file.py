@@ -4,6 +4,7 @@ No TensorFlow and no Keras is imported, and nothing in a file is turned into an
 object: a model file cannot run code here.
 """
 
+import functools
 import io
 import pathlib
 from typing import Any, Literal
@@ -68,7 +69,10 @@ def detect_kind(
             f"--weights={path} cannot be read: {error.strerror or error}."
         ) from error
     if start.startswith(_HDF5):
-        return _detect_hdf5_kind(path)
+        state = path.stat()
+        return _detect_hdf5_kind(
+            path, (state.st_ino, state.st_size, state.st_mtime_ns)
+        )
     if start.startswith(_ZIP):
         return _detect_zip_kind(path)
     if torch_formats.detect_format(start):
@@ -222,9 +226,12 @@ def _detect_folder_kind(path: pathlib.Path) -> saved_weights.Kind:
     )
 
 
+# A run asks several times; the table of contents of a network takes 10 ms.
+@functools.lru_cache(maxsize=16)
 def _detect_hdf5_kind(
-    path: pathlib.Path,
+    path: pathlib.Path, state: tuple[int, int, int]
 ) -> saved_weights.Kind | Literal["adapter"]:
+    """Detects the kind of a HDF5 file; `state` tells its versions apart."""
     import h5py
 
     from tf_finetune.untrusted import hdf5_structure
