@@ -4,14 +4,13 @@ Nothing here imports TensorFlow before flags and files are known to be good:
 that costs seconds, and a typo should be answered at once.
 """
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
 from tf_finetune.config import options, train_config
-from tf_finetune.data import arrays, scan, unlabeled_files
+from tf_finetune.data import scan, unlabeled_files
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import kept_classifier as classifier_preflight
 from tf_finetune.preflight import train as train_preflight
@@ -53,10 +52,9 @@ def fine_tune(
         from tf_finetune.config import given_options  # Only for a recipe.
 
         config = given_options.mark_given(config, {*keywords})
-    if not isinstance(data, (str, os.PathLike)):
-        # Arrays become picture files in the cache directory (docs/plan.md, 7).
-        data = arrays.materialize(data, cache_dir=config.output.cache_folder)
-    return train_run(options.replace(config, data=str(data)), report=report)
+    # Arrays become picture files in the cache directory (docs/plan.md, 7).
+    data = scan.name_data(data, cache_dir=config.output.cache_folder)
+    return train_run(options.replace(config, data=data), report=report)
 
 
 def train_run(

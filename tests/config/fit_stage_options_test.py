@@ -49,6 +49,7 @@ def test_a_stage_that_comes_again_is_numbered():
         ("top:2@0", "a number above 0, got '0'"),
         ("top:2@nan", "a number above 0, got 'nan'"),
         ("top:2@inf", "a number above 0, got 'inf'"),
+        ("top:3,head:4", "'head:4' trains nothing that the stage before it"),
         ("all:3,top:4", "'top:4' trains nothing that the stage before it"),
         ("top:3,top:4@1e-4", "trains nothing that the stage before it"),
     ],

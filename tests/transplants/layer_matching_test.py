@@ -13,6 +13,9 @@ from tf_finetune.transplants import layer_matching
 class _Spec:
     name: str = "toy"
 
+    def name_width(self, alpha):
+        return self.name
+
 
 @dataclasses.dataclass(frozen=True)
 class _Backbone:

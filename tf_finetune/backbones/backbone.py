@@ -109,6 +109,14 @@ class BackboneSpec:
         """Whether `--weights=imagenet` is possible."""
         return self.weights_url is not None or self.weights_package is not None
 
+    def name_width(self, alpha: float | None) -> str:
+        """Returns the name as `--backbone` takes it, "mobilenet@0.25".
+
+        Args:
+            alpha: Width multiplier; None where the width is fixed.
+        """
+        return self.name if alpha is None else f"{self.name}@{alpha:g}"
+
     def check_image_size(self, size: int, name: str | None = None) -> None:
         """Raises `UsageError` for images that are too small for the network.
 

@@ -56,8 +56,7 @@ def build_spec(
         UsageError: The image is too small.
     """
     size = spec.image_size if image_size is None else image_size
-    width = "" if alpha is None else f"@{alpha:g}"
-    spec.check_image_size(size, f"{spec.name}{width}")
+    spec.check_image_size(size, spec.name_width(alpha))
     images = keras.Input([size, size, 3], dtype="float32", name="images")
     # A new model from the outer input: the graph stays flat, without a nested
     # model.

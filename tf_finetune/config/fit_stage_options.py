@@ -113,7 +113,11 @@ def _require_news(
     before: FitStageOptions, stage: FitStageOptions, entry: str
 ) -> None:
     """Raises `UsageError` if a stage trains only layers of the one before."""
-    if "all" in before.trainable or {*stage.trainable} <= {*before.trainable}:
+    # The head trains in every stage.
+    if "all" in before.trainable or {*stage.trainable} <= {
+        *before.trainable,
+        "head",
+    }:
         raise errors.UsageError(
             f"--stages: {entry!r} trains nothing that the stage before it "
             f"({before.name}) does not train. Name more layers, or give one "

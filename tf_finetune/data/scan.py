@@ -4,8 +4,10 @@ TensorFlow is not loaded; which pictures cannot be decoded is handed in.
 """
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -40,6 +42,24 @@ class InspectedPictures:
     pictures: tuple[examples.Picture, ...]
     dropped: tuple[examples.DroppedFile, ...]
     labels: label_protocol.Labels
+
+
+def name_data(data: Any, *, cache_dir: pathlib.Path) -> str:
+    """Returns the value of `--data` that stands for data in Python.
+
+    Args:
+        data: A path or name, which is returned as text, or what
+            `arrays.materialize` writes to files.
+        cache_dir: The cache directory.
+
+    Raises:
+        DataError: The arrays cannot be used.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        return str(data)
+    from tf_finetune.data import arrays  # Only for arrays.
+
+    return str(arrays.materialize(data, cache_dir=cache_dir))
 
 
 def list_and_inspect(

@@ -65,5 +65,6 @@ def _check_head(
         if {*stage.trainable} == {"head"} and not is_random:
             raise errors.UsageError(
                 f"--stages: head:{stage.epochs} trains the head alone, which "
-                "is solved without epochs. Give head, or --head_init=random."
+                "is solved without epochs. Give head without epochs, or "
+                "--head_init=random."
             )

@@ -6,7 +6,6 @@ Nothing here imports TensorFlow before flags and files are known to be good.
 import contextlib
 import dataclasses
 import fcntl
-import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from tf_finetune.config import (
     recipe_config,
     train_config,
 )
-from tf_finetune.data import arrays, scan
+from tf_finetune.data import scan
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import train as train_preflight
 from tf_finetune.recipe_search import decide, writing
@@ -77,10 +76,9 @@ def recipe(
     """
     config = options.from_keywords(recipe_config.RecipeConfig, keywords)
     config = given_options.mark_given(config, {*keywords})
-    if not isinstance(data, (str, os.PathLike)):
-        cache_dir = pathlib.Path(config.cache_dir).expanduser()
-        data = arrays.materialize(data, cache_dir=cache_dir)
-    return recipe_run(options.replace(config, data=str(data)), report=report)
+    cache_dir = pathlib.Path(config.cache_dir).expanduser()
+    data = scan.name_data(data, cache_dir=cache_dir)
+    return recipe_run(options.replace(config, data=data), report=report)
 
 
 def recipe_run(

@@ -135,7 +135,7 @@ def _list_cached(
     for name in catalog.BACKBONES.names():
         spec = catalog.BACKBONES.get(name)
         for alpha in spec.alphas or (None,):
-            full = name if alpha is None else f"{name}@{alpha:g}"
+            full = spec.name_width(alpha)
             if _find_published(spec, alpha, config.image_size):
                 found.append((full, _IMAGENET))
     if not found:

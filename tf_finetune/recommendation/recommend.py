@@ -5,7 +5,6 @@ Nothing here imports TensorFlow before flags and files are known to be good.
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import re
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from absl import logging
 
 from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options, recommend_config
-from tf_finetune.data import arrays, data_statistics, examples, scan
+from tf_finetune.data import data_statistics, examples, scan
 from tf_finetune.data import splits as data_splits
 from tf_finetune.preflight import unused_options
 from tf_finetune.recommendation import candidates
@@ -80,11 +79,9 @@ def recommend(
         run = fine_tune("flowers/", backbone=found.backbone)
     """
     config = options.from_keywords(recommend_config.RecommendConfig, keywords)
-    if not isinstance(data, (str, os.PathLike)):
-        cache_dir = pathlib.Path(config.cache_dir).expanduser()
-        data = arrays.materialize(data, cache_dir=cache_dir)
-    config = options.replace(config, data=str(data))
-    return recommend_run(config, report=report)
+    cache_dir = pathlib.Path(config.cache_dir).expanduser()
+    data = scan.name_data(data, cache_dir=cache_dir)
+    return recommend_run(options.replace(config, data=data), report=report)
 
 
 def recommend_run(

@@ -90,7 +90,7 @@ def fill_backbone(
     source = build.build(name, image_size=target.image_size)
     loading.load(source, weights)
     pictures = _list_training_pictures(config, inspected, target.image_size)
-    chosen = _choose_pictures(pictures, source, config.seed)
+    chosen = _choose_pictures(pictures, target, config.seed)
     key = _make_key(config, source, chosen)
     with entries.hold_entry(
         config.output.cache_folder,
@@ -155,13 +155,13 @@ def _list_training_pictures(
 
 def _choose_pictures(
     pictures: Sequence[examples.Picture],
-    source: backbones.Backbone,
+    target: backbones.Backbone,
     seed: int,
 ) -> list[examples.Picture]:
-    """Draws pictures, as many as fit into memory, in the order of the draw."""
+    """Draws pictures, as many as the repair of `target` holds in memory."""
     largest = max(
         int(np.prod(operation.output.shape[1:]))
-        for operation in source.model.operations
+        for operation in target.model.operations
     )
     count = _ACTIVATION_BYTES // (4 * largest)
     count = min(max(count, _FEWEST_PICTURES), _MOST_PICTURES)

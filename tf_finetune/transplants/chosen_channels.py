@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
 from tf_finetune.transplants import (
     channel_groups,
     layer_matching,
@@ -42,8 +43,8 @@ class ChosenChannels:
 
 
 def choose_channels(
-    target: keras.Model,
-    source: keras.Model,
+    target: backbones.Backbone,
+    source: backbones.Backbone,
     matching: layer_matching.Matching,
     groups: channel_groups.ChannelGroups,
     statistics: network_statistics.Statistics,
@@ -60,7 +61,7 @@ def choose_channels(
     Raises:
         UsageError: `source` is narrower somewhere.
     """
-    ours = channel_groups.find_groups(target)
+    ours = channel_groups.find_groups(target.model)
     wanted = {0: groups.sizes[0]}
     for small, large in matching.source_of.items():
         pairs = zip(
@@ -74,9 +75,10 @@ def choose_channels(
         available = groups.sizes[group]
         if count > available:
             raise errors.UsageError(
-                f"--init_from: {source.name} has {available} channels "
-                f"where {target.name} has {count}. Name a network that "
-                "is as wide or wider."
+                f"--init_from: {source.spec.name_width(source.alpha)} has "
+                f"{available} channels where "
+                f"{target.spec.name_width(target.alpha)} has {count}. Name a "
+                "network that is as wide or wider."
             )
         # Every channel of a group of equal size, the input's among them.
         order = np.arange(available)

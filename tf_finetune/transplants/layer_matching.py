@@ -107,10 +107,11 @@ def match_layers(
         [_sign(each) for each in ours], [_sign(each) for each in theirs], losses
     )
     if chosen is None:
+        names = [e.spec.name_width(e.alpha) for e in (source, target)]
         raise errors.UsageError(
-            f"--init_from: the layers of {_name(source)} cannot be those of "
-            f"{_name(target)}. Name a network of the same family that is as "
-            "deep or deeper, and as wide or wider."
+            f"--init_from: the layers of {names[0]} cannot be those of "
+            f"{names[1]}. Name a network of the same family that is as deep or "
+            "deeper, and as wide or wider."
         )
     pairs = [
         pair
@@ -124,11 +125,6 @@ def match_layers(
             each for place, each in enumerate(theirs) if place not in kept
         ),
     )
-
-
-def _name(backbone: backbones.Backbone) -> str:
-    width = "" if backbone.alpha is None else f"@{backbone.alpha:g}"
-    return f"{backbone.spec.name}{width}"
 
 
 def _sign(segment: Segment) -> tuple:

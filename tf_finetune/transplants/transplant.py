@@ -84,7 +84,7 @@ def fill_network(
         target, source, statistics.similarities
     )
     chosen = chosen_channels.choose_channels(
-        target.model, source.model, matching, groups, statistics
+        target, source, matching, groups, statistics
     )
     filled = []
     for layer in target.model.layers:

@@ -4,7 +4,6 @@ Nothing here imports TensorFlow: the trials do, in processes of their own.
 """
 
 import dataclasses
-import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import console_output, errors, shutdown
 from tf_finetune.config import options, train_config, tune_config
-from tf_finetune.data import arrays
+from tf_finetune.data import scan
 from tf_finetune.tuning import (
     base_run,
     child_processes,
@@ -83,10 +82,8 @@ def tune(
         run = load_run(found.workdir)
     """
     config = options.from_keywords(tune_config.TuneConfig, keywords)
-    if not isinstance(data, (str, os.PathLike)):
-        cache_dir = config.run.output.cache_folder
-        data = arrays.materialize(data, cache_dir=cache_dir)
-    return tune_run(options.replace(config, data=str(data)), report=report)
+    data = scan.name_data(data, cache_dir=config.run.output.cache_folder)
+    return tune_run(options.replace(config, data=data), report=report)
 
 
 def tune_run(

@@ -200,7 +200,7 @@ def _merge_weights(
     except weight_merge.ShapeMismatchError as error:
         # Try the published widths, to name the one that fits.
         for alpha in backbone.spec.alphas:
-            name = f"{backbone.spec.name}@{alpha:g}"
+            name = backbone.spec.name_width(alpha)
             if alpha == backbone.alpha or not _is_complete_match(
                 name, backbone, file
             ):
