@@ -46,6 +46,22 @@ def test_a_network_without_norms_has_no_statistics(images):
     assert statistics_check.measure_fit(model, images) is None
 
 
+def test_the_pictures_are_spread_over_the_split(images, monkeypatch):
+    asked = []
+
+    def load(pictures, config, image_size):
+        asked.extend(pictures)
+        return [images]
+
+    monkeypatch.setattr(statistics_check.split_evaluation, "load_images", load)
+    backbone = types.SimpleNamespace(model=_build(), image_size=4)
+    statistics_check.report_fit(
+        backbone, list(range(70)), train_config.TrainConfig()
+    )
+    # Every second of 70, 32 of them.
+    assert asked == list(range(0, 64, 2))
+
+
 @pytest.mark.parametrize(
     ("factor", "level"), [(1.0, logging.INFO), (100.0, logging.WARNING)]
 )

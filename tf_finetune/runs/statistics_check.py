@@ -97,14 +97,18 @@ def report_fit(
 
     Args:
         backbone: With the loaded weights.
-        pictures: Of the training split; the first 32 are used.
+        pictures: Of the training split; 32 are used, evenly spaced.
         config: Decoding and resizing.
     """
+    # Spaced, since a list of pictures may be sorted by class.
+    step = max(len(pictures) // _PICTURES, 1)
     images = np.concatenate(
         [
             np.asarray(batch)
             for batch in split_evaluation.load_images(
-                pictures[:_PICTURES], config, image_size=backbone.image_size
+                pictures[::step][:_PICTURES],
+                config,
+                image_size=backbone.image_size,
             )
         ]
     )
