@@ -198,3 +198,21 @@ def test_numbered_names_do_not_matter():
         return [outputs.index(id(m)) for m in backbone.feature_maps.values()]
 
     assert places(first) == places(second)
+
+
+def test_calls_are_those_of_the_graph_itself():
+    images = keras.Input((4, 4, 3))
+    layer = keras.layers.Conv2D(2, 1)
+    model = keras.Model(images, layer(images))
+    above = keras.Input((4, 4, 3))
+    part = keras.Model(above, layer(above))
+    for graph in (model, part):
+        assert topology.find_calls(graph)[layer].output_tensors == graph.outputs
+
+
+def test_a_layer_that_is_called_twice_is_refused():
+    images = keras.Input((4, 4, 3))
+    layer = keras.layers.Conv2D(3, 1)
+    model = keras.Model(images, layer(layer(images)), name="twice")
+    with pytest.raises(ValueError, match="twice calls an operation twice"):
+        topology.find_calls(model)

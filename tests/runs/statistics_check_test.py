@@ -40,6 +40,16 @@ def test_distances_are_in_recorded_standard_deviations(images):
     assert found.worst == pytest.approx(2.5)
 
 
+def test_a_network_that_is_split_is_measured_as_a_whole(images):
+    model = _build()
+    whole = statistics_check.measure_fit(model, images)
+    # The part above the boundary calls its layers once more.
+    (norm,) = (each for each in model.layers if each.name == "second")
+    above = keras.Input(norm.input.shape[1:])
+    keras.Model(above, norm(above))
+    assert statistics_check.measure_fit(model, images) == whole
+
+
 def test_a_network_without_norms_has_no_statistics(images):
     inputs = keras.Input((4, 4, 2))
     model = keras.Model(inputs, keras.layers.Conv2D(1, 1)(inputs))

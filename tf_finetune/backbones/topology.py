@@ -6,6 +6,7 @@ that runs through the whole process.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -130,6 +131,26 @@ def list_inputs(operation: keras.Operation) -> list[keras.KerasTensor]:
     if isinstance(operation, keras.layers.InputLayer):
         return []
     return keras.tree.flatten(operation.input)
+
+
+def find_calls(model: keras.Model) -> dict[keras.Operation, Any]:
+    """Finds where each operation of a graph is called.
+
+    Parts of a network that is split share its layers, which are called once
+    more for each part; `Operation.input` and `.output` tell of the first call.
+
+    Args:
+        model: Graph in which each operation is called once.
+
+    Returns:
+        The node of the call by operation, in topological order.
+    """
+    # All nodes of the graph; Keras has no public way to them.
+    nodes = [node for each in model._nodes_by_depth.values() for node in each]
+    calls = {node.operation: node for node in nodes}
+    if len(calls) < len(nodes):
+        raise ValueError(f"{model.name} calls an operation twice.")
+    return {operation: calls[operation] for operation in model.operations}
 
 
 def get_stride_factor(operation: keras.Operation) -> int:

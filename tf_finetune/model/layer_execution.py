@@ -26,22 +26,21 @@ def run_layers(model: keras.Model, images: np.ndarray, visit: Visit) -> None:
             that runs it; returns its output, which later operations read. It
             may change the operation's weights before it runs it.
     """
+    calls = topology.find_calls(model)
     readers = collections.Counter(
-        id(tensor)
-        for operation in model.operations
-        for tensor in topology.list_inputs(operation)
+        id(tensor) for made in calls.values() for tensor in made.input_tensors
     )
     values = {id(model.inputs[0]): tf.convert_to_tensor(images)}
-    for operation in model.operations:
+    for operation, made in calls.items():
         if isinstance(operation, keras.layers.InputLayer):
             continue
-        sources = [id(each) for each in topology.list_inputs(operation)]
-        arguments, keywords = graph_copy.map_arguments(operation, values)
+        sources = [id(each) for each in made.input_tensors]
+        arguments, keywords = graph_copy.map_arguments(made, values)
 
         def call(operation=operation, arguments=arguments, keywords=keywords):
             return operation(*arguments, **keywords)
 
-        values[id(operation.output)] = visit(
+        values[id(made.output_tensors[0])] = visit(
             operation, [values[each] for each in sources], call
         )
         for source in sources:

@@ -161,17 +161,17 @@ def _find_norms_behind(model: Any) -> dict[int, Any]:
         model: Nested models are searched too.
     """
     # Layers by id(layer) of the one whose output they read.
-    readers: dict[int, list[Any]] = {}
+    readers: dict[int, set[Any]] = {}
     # `_inbound_nodes` has one node for each call of an operation.
     for operation in _list_operations(model):
         for node in operation._inbound_nodes:
             for tensor in node.input_tensors:
                 before = tensor._keras_history.operation
-                readers.setdefault(id(before), []).append(operation)
+                readers.setdefault(id(before), set()).add(operation)
     return {
-        before: each[0]
-        for before, each in readers.items()
-        if len(each) == 1 and type(each[0]).__name__ == "BatchNormalization"
+        before: norm
+        for before, (norm, *others) in readers.items()
+        if not others and type(norm).__name__ == "BatchNormalization"
     }
 
 

@@ -41,19 +41,19 @@ def rebuild_model(
     images = inputs if inputs is not None else _copy_input(model)
     tensors = {id(model.inputs[0]): images}
     copies: list[tuple[keras.Operation, keras.Operation]] = []
-    for operation in model.operations:
+    for operation, made in topology.find_calls(model).items():
         if isinstance(operation, keras.layers.InputLayer):
             continue
         new = replace(operation) if replace else None
         if new is None:
             new = copy_operation(operation)
             copies.append((operation, new))
-        arguments, keywords = map_arguments(operation, tensors)
+        arguments, keywords = map_arguments(made, tensors)
         if call is None:
             output = new(*arguments, **keywords)
         else:
             output = call(new, arguments, keywords)
-        tensors[id(operation.output)] = output
+        tensors[id(made.output_tensors[0])] = output
     (source,) = keras.utils.get_source_inputs(images)
     result = keras.Model(
         source,
@@ -112,29 +112,28 @@ def _copy_input(model: keras.Model) -> keras.KerasTensor:
 
 
 def map_arguments(
-    operation: keras.Operation, tensors: Mapping[int, Any]
+    call: Any, tensors: Mapping[int, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Maps the arguments that an operation of a graph was called with.
 
     Args:
-        operation: Operation that is called once in its graph.
+        call: Node of the call (`topology.find_calls`).
         tensors: What each symbolic input tensor becomes, by its `id`.
 
     Returns:
         Positional arguments and keywords to call the operation with; other
         values than tensors are as they were.
     """
-    (node,) = operation._inbound_nodes
 
     def new(value: Any) -> Any:
         if isinstance(value, keras.KerasTensor):
             return tensors[id(value)]
         return value
 
-    arguments = keras.tree.map_structure(new, node.arguments.args)
+    arguments = keras.tree.map_structure(new, call.arguments.args)
     keywords = {
         name: keras.tree.map_structure(new, value)
-        for name, value in node.arguments.kwargs.items()
+        for name, value in call.arguments.kwargs.items()
         # Keras records these two for layers that take them, given or not; a
         # replacement may not take them.
         if value is not None or name not in ("training", "mask")
