@@ -31,35 +31,6 @@ def test_name_version_and_labels(served):
     assert served.model.labels == ("ants", "bees")
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (None, {}),
-        ('{"image_bytes": ["a"], "words": []}',
-         {"image_bytes": ["a"], "words": []}),
-        # Other people's models may have such a file, too.
-        ('["a", "b"]', {}),
-        ('{"columns": 3}', {}),
-        ('{"image_bytes": "a"}', {}),
-        ('{"image_bytes": ["a"], "words": [3]}', {}),
-        ("no JSON", {}),
-        ("\x80", {}),
-    ],
-)  # fmt: skip
-def test_columns_are_those_of_a_model_of_rows(tmp_path, text, expected):
-    (tmp_path / "assets").mkdir()
-    if text:
-        (tmp_path / "assets" / "columns.json").write_text(text, "latin-1")
-    assert models._read_columns(tmp_path) == expected
-
-
-def test_labels_end_at_line_feeds_alone(tmp_path):
-    (tmp_path / "assets").mkdir()
-    content = "a\u2028b\nc\x0bd\r\ne\x85\n".encode()
-    (tmp_path / "assets" / "labels.txt").write_bytes(content)
-    assert models._read_labels(tmp_path) == ("a\u2028b", "c\x0bd\r", "e\x85")
-
-
 def test_bytes_pass_whole(served):
     outputs = served.model.run(
         "serving_default", {"text": _objects(b"\x00a\x00", b"")}

@@ -38,3 +38,36 @@ def test_columns_of_endless_depth_are_none(tmp_path):
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "columns.json").write_text("[" * 100_000)
     assert version_files._read_columns(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, {}),
+        ('{"image_bytes": ["a"], "words": []}',
+         {"image_bytes": ["a"], "words": []}),
+        # Other people's models may have such a file, too.
+        ('["a", "b"]', {}),
+        ('{"columns": 3}', {}),
+        ('{"image_bytes": "a"}', {}),
+        ('{"image_bytes": ["a"], "words": [3]}', {}),
+        ("no JSON", {}),
+        ("\x80", {}),
+    ],
+)  # fmt: skip
+def test_columns_are_those_of_a_model_of_rows(tmp_path, text, expected):
+    (tmp_path / "assets").mkdir()
+    if text:
+        (tmp_path / "assets" / "columns.json").write_text(text, "latin-1")
+    assert version_files._read_columns(tmp_path) == expected
+
+
+def test_labels_end_at_line_feeds_alone(tmp_path):
+    (tmp_path / "assets").mkdir()
+    content = "a\u2028b\nc\x0bd\r\ne\x85\n".encode()
+    (tmp_path / "assets" / "labels.txt").write_bytes(content)
+    assert version_files._read_labels(tmp_path) == (
+        "a\u2028b",
+        "c\x0bd\r",
+        "e\x85",
+    )

@@ -43,7 +43,7 @@ def check_stages(config: train_config.TrainConfig) -> None:
 def _check_layers(
     config: train_config.TrainConfig, stage: fit_stage_options.FitStageOptions
 ) -> None:
-    """Raises `UsageError` for what a run of the stage alone refuses, too."""
+    """Raises `UsageError` if a run of the stage alone is refused, too."""
     try:
         single = fit_stage_options.make_stage_config(config, stage)
         adaptation.check_options(single.model)

@@ -63,7 +63,7 @@ def write_adapter(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Trained:
-    """An adapter of a run, and what a run of it alone would have.
+    """A stage of a run, with the options of a run of it alone.
 
     Attributes:
         adapted: The network with the adapter; without one in other stages.

@@ -81,7 +81,7 @@ def _require_new_variables(
 
 
 def _list_variables(adapted: method.Adapted) -> set[int | str]:
-    """Lists what a stage trains: variables by identity, or adapters' names."""
+    """Lists the trained variables, by identity or by an adapter's names."""
     if adapted.adapter:
         # The numbers of two stages are two variables with one name.
         return {*adapted.adapter.numbers}
