@@ -244,6 +244,8 @@ def test_plan_and_facts_name_the_methods(trained):
         "the numbers are merged into the weights when the stage ends",
     ):
         assert words in plan
+    rates = [each["learning_rate"] for each in result.stages]
+    assert rates == [1e-3, 2e-3, 5e-4]
     assert [e["adaptation"] for e in result.stages] == [
         "freeze", "lora+norm", "freeze",
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_a_model_is_called_as_its_workdir_or_as_is_said(folder):
         (("@first", "@other.h5"), "fingerprints of their bases are: .*ffff"),
         (("@first", "@small.h5"), "--image_size=16 and small with --image_s"),
         (("@of a file.h5",), "letters, digits, _ . @ and -, got 'of a file'"),
-        (("f=@of a file.h5",), "changes the weights of a file"),
+        (("f=@of a file.h5",), "does not hold. Give that file: --w"),
         (("@third",), "is no file"),
     ],
 )

@@ -30,8 +30,8 @@ def choose_base(
             name.
 
     Raises:
-        UsageError: They have different bases, or none of them names its weights
-            and none are given.
+        UsageError: They have different bases, or theirs is a file that is not
+            given.
     """
     bases = {path: each.facts["base"] for path, each in saved.items()}
     if len({base["sha256"] for base in bases.values()}) > 1:
@@ -42,5 +42,12 @@ def choose_base(
             "The adapters change different weights and have no base in common; "
             f"the fingerprints of their bases are: {listed}."
         )
-    first = next(iter(saved))
-    return weights or adapter_file.find_base(saved[first], first)
+    first, base = next(iter(bases.items()))
+    found = weights or base["weights"]
+    if found is None:
+        raise errors.UsageError(
+            f"{first} changes the weights of a file ({base['file']}; "
+            f"fingerprint {base['sha256'][:12]}), which it does not hold. Give "
+            "that file: --weights=FILE."
+        )
+    return found

@@ -264,11 +264,12 @@ def _describe_stage(
     given: StageInput,
 ) -> dict[str, Any]:
     """Returns the entry of a stage in run.json."""
+    resolved = optimizers.resolve_options(stage.config)
     return {
         "name": name,
         "adaptation": stage.config.model.adaptation,
         "epochs": len(outcome.rows),
         "kept_epoch": outcome.best + 1,
-        "learning_rate": optimizers.choose_learning_rate(stage.config.training),
+        "learning_rate": optimizers.choose_learning_rate(resolved),
         "cache": given.cache,
     }
