@@ -14,10 +14,10 @@ _ITERATIONS = 1000
 
 
 def list_strengths(last: float) -> list[float]:
-    """Lists the strengths on the way to one, which is the last of them.
+    """Lists ascending strengths, powers of 10, for a path that ends at `last`.
 
     Args:
-        last: Inverse penalty C, above 0.
+        last: Inverse penalty C, above 0, the last of the result.
     """
     return [*(each for each in STRENGTHS if each < last), last]
 
