@@ -87,7 +87,7 @@ class Interval:
 
     @property
     def probes(self) -> tuple[float, ...]:
-        """Both bounds, to be checked as values of the option before trials."""
+        """Both bounds, the values that are checked before any trial starts."""
         return self.low, self.high
 
 
@@ -122,7 +122,7 @@ class Choices:
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """All texts, to be checked as values of the option before trials."""
+        """All texts, the values that are checked before any trial starts."""
         return self.texts
 
 

@@ -29,7 +29,7 @@ from tf_finetune.solvers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Weighted sum of the logits of several heads, called parts; a function.
+    """Function from the logits of several heads (parts) to a weighted sum.
 
     Attributes:
         parts: Names of the heads.

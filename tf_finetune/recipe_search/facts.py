@@ -97,7 +97,7 @@ class Facts:
         return self.validation_pictures < candidates.FEWEST_VALIDATION
 
     def to_json(self) -> dict[str, Any]:
-        """Returns a dict for JSON with `imbalance`, without trials, options."""
+        """Returns the facts for JSON, but no trials and no options' values."""
         found = dataclasses.asdict(self)
         for name in ("trials", "settings", "given"):
             del found[name]

@@ -99,7 +99,7 @@ class RunContext:
 
     @property
     def fine_tunes(self) -> bool:
-        """Whether the run fine-tunes, that is, trains by gradient steps."""
+        """Whether fine-tuning follows the fit of the head in this run."""
         return fine_tunes(self.config, self.adapted)
 
     @functools.cached_property

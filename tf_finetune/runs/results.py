@@ -288,7 +288,7 @@ def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
 
 
 def check_reference_run(context: contexts.RunContext) -> None:
-    """Checks the workdir that `--fail_if_not_better_than` names, if any.
+    """Checks that the run of `--fail_if_not_better_than` can be compared with.
 
     Raises:
         UsageError: It has no metrics, or those of another task or data.
