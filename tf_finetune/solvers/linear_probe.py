@@ -131,7 +131,7 @@ def solve(
         groups: A key for each example; examples of one key are in the same
             fold. None: each is a group of its own.
         class_weight: "balanced" weighs classes inversely to their frequency,
-            "effective_number" as data/class_weights.py does.
+            "effective_number" less so, "none" all alike.
         standardized: Whether the penalty acts on features of deviation 1; else
             on centered features of their own scale.
         seed: Seed of the folds.

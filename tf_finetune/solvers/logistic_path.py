@@ -28,7 +28,7 @@ def fit_path(
     strengths: Sequence[float],
     class_weight: training_options.ClassWeight,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fits the regression for each strength, warm-started from the last.
+    """Fits the regression for each strength, starting from the one before.
 
     Args:
         rows: [n, width], standardized features.

@@ -76,7 +76,7 @@ class StudyFolder:
 
     @contextlib.contextmanager
     def lock(self, name: str = "study") -> Iterator[None]:
-        """Holds the lock `name` of the study for the block; waits for it."""
+        """Holds a lock, "study" or "results", for the block; waits for it."""
         with files.open_lock(self._find_lock(name)) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
