@@ -115,7 +115,7 @@ class CollectedLogits(TemperatureScaling):
         self._targets.append(targets)
 
     def fit_temperature(self) -> "temperature_scaling.Calibration":
-        """Fits the temperature on all pictures added."""
+        """Fits the temperature; see `TemperatureScaling.fit_temperature`."""
         return self._fit(self.logits, np.concatenate(self._targets))
 
 

@@ -93,7 +93,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the one-hot labels of a split, float32 [n, classes].
+        """Returns targets: a one-hot row per picture, float32 [classes].
 
         `config` and `image_size` are not used.
         """
@@ -105,7 +105,7 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns `count` placeholder one-hot labels, each class in turn.
+        """Returns placeholder targets: `count` one-hot rows, classes in turn.
 
         Args:
             names: Names of the classes.
@@ -191,7 +191,7 @@ class Certainty:
         return certainty.CollectedLogits(fit_temperature)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the free energy of [batch, classes] logits, [batch]."""
+        """Computes the free energy [batch] of logits [batch, classes]."""
         return certainty.free_energy(logits)
 
 

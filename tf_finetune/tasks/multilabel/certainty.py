@@ -33,7 +33,7 @@ class Certainty:
         return TemperatureScaling(names)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the joint energy of [batch, labels] logits, [batch]."""
+        """Computes the joint energy [batch] of logits [batch, labels]."""
         return certainty.joint_energy(logits)
 
 

@@ -127,7 +127,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns float32 [n, labels], 1 where a picture carries a label.
+        """Returns targets: float32 [labels] a picture, 1 where it carries one.
 
         `config` and `image_size` are not used.
         """
@@ -138,9 +138,9 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder targets [count, labels], alternately 0 and 1.
+        """Returns placeholder targets, 0 and 1 in turn, [labels] per picture.
 
-        `image_size` is not used.
+        `count` is the number of pictures; `image_size` is not used.
         """
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
         return target_rows.ArrayTargets(places % 2)

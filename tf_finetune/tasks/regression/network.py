@@ -20,7 +20,7 @@ _LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class RegressionLoss(keras.losses.Loss):
-    """Loss of standardized predictions against standardized targets."""
+    """Squared, absolute or Huber loss of standardized targets."""
 
     def __init__(self, name: str) -> None:
         """Chooses the loss function.
@@ -72,7 +72,7 @@ class Network:
         return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the inverse target transform; float32 [batch, targets]."""
+        """Adds layers from logits to the user's units, [batch, targets]."""
         return add_output_layers(logits, self.transform)
 
     def find_logits(self, model: keras.Model) -> keras.KerasTensor:
@@ -103,11 +103,10 @@ class Network:
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the targets of a split, float32 [n, targets].
+        """Returns the targets of a split, float32 [targets] per picture.
 
-        They are transformed and standardized by `transform`; before
-        `fit_to_data` has set it, they are in the user's units. `config` and
-        `image_size` are for tasks whose targets are pictures.
+        They are standardized by `transform`; before `fit_to_data` has set it,
+        they are in the user's units. `config` and `image_size` are not used.
         """
         values = labels.stack_targets(data.split(split))
         if self.transform is not None:
@@ -117,7 +116,7 @@ class Network:
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder targets, zeros [count, targets]."""
+        """Returns placeholder targets, zeros [targets] for `count` pictures."""
         return target_rows.ArrayTargets(np.zeros([count, len(names)]))
 
     def loss(
@@ -131,7 +130,7 @@ class Network:
         return RegressionLoss(name)
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the mean absolute error of standardized targets."""
+        """Builds a list of one metric: the mean standardized absolute error."""
         return [keras.metrics.MeanAbsoluteError(name="absolute_error")]
 
     def serve(

@@ -58,7 +58,7 @@ class Answers(answer_table.AnswerTable):
         return Answer(path=path, shares=shares[:top_k])
 
     def describe(self, row: Answer) -> str:
-        """Formats the listed classes with their shares in percent."""
+        """Formats the listed classes with their shares of pixels in percent."""
         return ", ".join(
             f"{terminal_escapes.quote(name)} {share:.1%}"
             for name, share in row.shares

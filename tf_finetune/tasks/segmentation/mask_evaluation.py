@@ -177,7 +177,10 @@ class MaskEvaluator:
             )
 
     def figures(self) -> dict[str, Any]:
-        """Computes the metrics of all pictures added, ready for JSON."""
+        """Computes all metrics of the pictures added, ready for JSON.
+
+        See `segmentation_metrics.compute_metrics`.
+        """
         return segmentation_metrics.compute_metrics(
             self._counter,
             class_names=self._data.class_names,
@@ -185,7 +188,10 @@ class MaskEvaluator:
         )
 
     def evidence(self) -> candidate_selection.Evidence:
-        """Builds mean IoU of resampled pictures, and their log losses."""
+        """Builds results for the comparison of two models on these pictures.
+
+        They are mean IoU as a function of bootstrap weights, and log losses.
+        """
         counts = self._counter.pictures
         return candidate_selection.Evidence(
             figure="mean IoU",

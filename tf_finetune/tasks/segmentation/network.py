@@ -131,7 +131,8 @@ class MaskTargets:
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
         """Loads masks, uint8 [batch, image_size, image_size]; 255 is ignored.
 
-        `places` are indices of pictures, `views` numbers of their views.
+        `places` [batch] are indices of pictures in the split, `views` numbers
+        of their augmented versions, 0 for the unaugmented one.
         """
         side = self._size["image_size"]
         found = tf.map_fn(
@@ -181,7 +182,7 @@ class BlankMasks:
         return self._count
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Repeats the mask, uint8 [batch, image_size, image_size]."""
+        """Returns the striped mask per place, uint8 [batch, size, size]."""
         del views
         count = tf.shape(places)[0]
         return tf.tile(tf.constant(self._mask)[tf.newaxis], [count, 1, 1])
@@ -228,7 +229,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> MaskTargets:
-        """Returns masks of a split, uint8 [n, image_size, image_size]."""
+        """Returns masks of a split: uint8 [image_size, image_size] each."""
         return MaskTargets(
             data.split(split),
             image_size=image_size,
@@ -271,7 +272,7 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the Keras metric of mean IoU at the model's output size."""
+        """Builds a list of one Keras metric, mean IoU at the output size."""
         return [MeanIoU(len(names))]
 
     def serve(
