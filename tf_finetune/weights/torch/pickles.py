@@ -46,7 +46,7 @@ class BoundedFile:
         return self._file.read(count)
 
     def readline(self) -> bytes:
-        """Reads a line, its first 1000 bytes at most, as names are written.
+        """Reads a line with its end, at most its first 1000 bytes.
 
         Raises:
             RunError: It is longer than the limit still allows.
