@@ -175,7 +175,7 @@ def needs_own_step(options: training_options.TrainingOptions) -> bool:
 def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the batches per epoch, a smaller last one included."""
+    """Counts the batches of an epoch, a smaller last one included."""
     size = optimizers.choose_batch_size(options, num_examples)
     return -(-num_examples // size)  # Rounded up.
 

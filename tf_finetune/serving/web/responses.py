@@ -17,7 +17,10 @@ _JSON = "application/json"
 
 
 class HeldResponse(responses.Response):
-    """JSON response that releases resources once it has been sent."""
+    """JSON response that holds resources until it has been sent.
+
+    An `ExitStack` with them is closed then, or when the client has left.
+    """
 
     def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
         """Stores a JSON body and the resources that it holds.

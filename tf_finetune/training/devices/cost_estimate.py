@@ -30,7 +30,7 @@ class Estimate:
     memory_bytes: int
 
     def text(self) -> str:
-        """Returns the estimate as one line."""
+        """Formats the estimate as one line for the log, with units."""
         return (
             f"estimate (from measured steps): features "
             f"{format_duration(self.features_seconds)}, fine-tuning at most "
