@@ -50,7 +50,7 @@ class SignalExit(SystemExit):
 
     @property
     def sentence(self) -> str:
-        """The message for the user."""
+        """Message for the user: "Stopped by SIGTERM; …", with `then`."""
         return format_message(self.number, self.then)
 
 

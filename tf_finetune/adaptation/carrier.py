@@ -40,10 +40,11 @@ class Site:
     seed: int
 
     def name_number(self, variable: str, number: str) -> str:
-        """Names a value of the adapter, "12_conv_pw_3/kernel/a".
+        """Names a value of the adapter: "12_conv_pw_3/kernel/a".
 
-        The place comes first, for Keras numbers the names of some layers by a
-        counter of the process.
+        It joins place and name of the layer, `variable` (the name of W in it)
+        and `number` (the name of θ). The place comes first, for Keras numbers
+        the names of some layers by a counter of the process.
         """
         return f"{self.place}_{self.layer.name}/{variable}/{number}"
 
