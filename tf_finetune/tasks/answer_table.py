@@ -59,7 +59,7 @@ class AnswerTable(abc.ABC):
         """Returns the CSV cells of a row, in the order of `columns`."""
 
     def format_truth(self, label: Any) -> str:
-        """Formats a true label as a cell of the column `true`."""
+        """Formats a true label for the column `true`; here it is a text."""
         return label
 
     def count_answers(self, rows: Sequence[Any]) -> list[str]:

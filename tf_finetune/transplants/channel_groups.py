@@ -21,7 +21,7 @@ _KEEP_CHANNELS = (keras.layers.DepthwiseConv2D, keras.layers.BatchNormalization)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChannelGroups:
-    """Groups of a network's channels.
+    """Groups of channels that a narrower network must choose alike.
 
     Attributes:
         of_tensor: By `id` of a tensor, the groups that its last axis is made

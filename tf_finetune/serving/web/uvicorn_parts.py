@@ -17,8 +17,8 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
     """Parser of a connection's requests that is as strict as RFC 9112.
 
     llhttp, below httptools, refuses malformed lines and lengths by itself. It
-    bounds no sizes, and it takes the host in a target and the body behind an
-    Upgrade for something else than a server without proxies and protocols.
+    bounds no sizes, and takes targets with a host and requests for an Upgrade,
+    which are for proxies and other protocols.
 
     Attributes:
         in_message: Whether a request has begun and not ended.

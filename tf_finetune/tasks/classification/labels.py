@@ -29,7 +29,10 @@ class Classes(label_protocol.NamedLabels):
         table: str,
         options: data_options.DataOptions,
     ) -> "Classes":
-        """Logs a warning about `rows` without a class; returns itself."""
+        """Logs a warning about `rows` whose class is a word for "missing".
+
+        Does so if they are dropped (`--missing_label`). Returns itself.
+        """
         if len(options.label_column) == 1 and options.missing_label == "drop":
             cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self

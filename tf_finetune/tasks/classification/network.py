@@ -15,11 +15,11 @@ from tf_finetune.tasks import certainty, probability_network
 
 
 class ClassificationLoss(keras.losses.Loss):
-    """Loss of logits against one-hot or soft labels.
+    """Cross-entropy, focal or squared error of logits and one-hot labels.
 
-    Class weights are part of the loss rather than `fit`'s `class_weight`,
-    which fails with masks. Soft labels (MixUp) mix the weights of their
-    classes; label smoothing does not.
+    Class weights are part of the loss rather than `fit`'s `class_weight`, which
+    fails with masks. Soft labels (MixUp) mix the weights of their classes;
+    label smoothing does not.
     """
 
     def __init__(

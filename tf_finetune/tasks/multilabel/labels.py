@@ -136,7 +136,7 @@ class Labels(label_protocol.NamedLabels):
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Merges labels that are equal numbers, such as 1 and 1.0.
+        """Returns a listing in which equal numbers (1 and 1.0) are one label.
 
         Labels that are columns of their own stay as they are.
         """
@@ -218,7 +218,7 @@ class Labels(label_protocol.NamedLabels):
         return label_cells.join_labels(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Describes the labels for data.json; see `describe_labels`."""
+        """Returns entries of data.json; see `label_counts.describe_labels`."""
         return counts_of.describe_labels(data)
 
 

@@ -25,10 +25,11 @@ _GAMMA_ABSENT, _MARGIN = 4.0, 0.05
 
 
 class MultilabelLoss(keras.losses.Loss):
-    """Loss of logits against targets 0 and 1, the mean over the labels.
+    """Cross-entropy, focal or asymmetric loss, the mean over the labels.
 
-    Soft targets (label smoothing, MixUp, pseudo-labels) mix the loss of 1 and
-    the loss of 0, and the weights with them.
+    It compares logits with targets 0 and 1. Soft targets (label smoothing,
+    MixUp, pseudo-labels) mix the loss of 1 and the loss of 0, and the weights
+    with them.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class Figures:
         return f"its 95 % interval is {low:.4f} to {high:.4f}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Selects metrics over all targets, their intervals and `judged_by`."""
+        """Selects R², errors, their intervals (all targets) and `judged_by`."""
         found = regression_metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]

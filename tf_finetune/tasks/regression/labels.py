@@ -26,7 +26,7 @@ class Targets(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns of the targets by option: "label_column"."""
+        """Returns `{"label_column": names of the targets' columns}`."""
         return {"label_column": options.label_column}
 
     def read_row(

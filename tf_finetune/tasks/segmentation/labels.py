@@ -68,7 +68,7 @@ class Masks(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the column of masks by option: "label_column".
+        """Returns `{"label_column": (name of the column of masks,)}`.
 
         Raises:
             UsageError: --label_column names several columns.
@@ -244,9 +244,9 @@ class Masks(label_protocol.Labels):
                 )
 
     def text(self, label: examples.Mask) -> str:
-        """Returns a text that differs for other pixels or other classes.
+        """Returns text that is equal for equal mask files with equal classes.
 
-        It holds the hash of the mask file, and the name of its value map.
+        It holds the file's hash and the name of the value map.
         """
         # The folder of a prepared mask is named after the scheme.
         scheme = os.path.basename(os.path.dirname(label.indices))

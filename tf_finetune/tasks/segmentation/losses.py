@@ -20,7 +20,7 @@ _SMOOTHING = 1.0
 
 
 class MaskLoss(keras.losses.Loss):
-    """Loss of a picture's logits against its mask, or a sum of several.
+    """Cross-entropy, focal, dice or tversky loss of masks, or a sum of these.
 
     Ignored pixels weigh nothing: neither they nor the predictions there enter
     any sum. A picture with ignored pixels alone has a loss of 0.

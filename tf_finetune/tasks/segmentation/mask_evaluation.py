@@ -40,7 +40,7 @@ class _Picture:
 
 
 class Extremes:
-    """Keeps the pictures with the worst and the best predictions."""
+    """Keeps the pictures whose predictions have the worst and best mean IoU."""
 
     def __init__(self, count: int = _COUNT) -> None:
         """Starts without pictures.
