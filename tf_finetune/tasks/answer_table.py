@@ -63,7 +63,10 @@ class AnswerTable(abc.ABC):
         return label
 
     def count_answers(self, rows: Sequence[Any]) -> list[str]:
-        """Formats how many of `rows`, all without error, have each answer."""
+        """Formats numbers of rows by answer, as lines; [] unless overridden.
+
+        All `rows` have an answer, none an error.
+        """
         return []
 
     def build_rows(

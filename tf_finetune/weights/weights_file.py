@@ -135,7 +135,7 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
 
 
 def read_backbone(workdir: pathlib.Path) -> str | None:
-    """Reads `--backbone` of an earlier workdir; None without it."""
+    """Reads `--backbone` in a workdir's run.flags; None if it is not there."""
     return read_flags(workdir).get("backbone")
 
 

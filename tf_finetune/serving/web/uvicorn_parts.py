@@ -183,7 +183,7 @@ class Transport:
     def flush(self) -> None:
         """Sends bytes held back and clears `holds`.
 
-        Nothing follows the head of an answer without a body.
+        For answers without a body, where no `write` follows that of the head.
         """
         self.holds = False
         if self._held:

@@ -44,7 +44,7 @@ class Classes(label_protocol.NamedLabels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
-        """Reads the class of a row; None if its cell is a word for "missing".
+        """Reads the class of a row; None to drop it (`--missing_label=drop`).
 
         Of several label columns exactly one must be marked (1): the class.
         `where` names the row in messages; `files` is not used.

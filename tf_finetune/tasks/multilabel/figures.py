@@ -56,11 +56,11 @@ class Figures:
         return Figures(decision)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Returns the key (val_average_precision, -val_loss) of an epoch."""
+        """Returns the key (val_average_precision, -val_loss) of epoch logs."""
         return (epoch["val_average_precision"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the key (macro average precision, -log loss)."""
+        """Returns the key (macro average precision, -log loss) of a split."""
         leading = figures["macro_average_precision"]
         # None where no picture carries a label.
         return (-math.inf if leading is None else leading, -figures["log_loss"])

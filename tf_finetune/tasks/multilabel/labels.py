@@ -97,7 +97,8 @@ class Labels(label_protocol.NamedLabels):
                 label and holds a mark such as 1 or 0.
 
         Returns:
-            The labels, sorted; None if the cell is a word for "missing".
+            The labels, sorted; None if the cell is a word for "missing" and
+            `--missing_label` drops such rows.
 
         Raises:
             DataError: A cell cannot be parsed.

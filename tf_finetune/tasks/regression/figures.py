@@ -47,9 +47,9 @@ class Figures:
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the sort key (rounded value, value) of R² or `judged_by`.
+        """Returns the sort key (rounded value, value) of a split's metrics.
 
-        Differences below 1e-4 break ties only; an undefined one is last.
+        The value is that of R², or of `judged_by`; an undefined one is last.
         """
         value = figures.get(figures.get("judged_by", "r2"))
         # An undefined R² ranks behind every defined one.
@@ -76,7 +76,7 @@ class Figures:
         return f"its 95 % interval is {low:.4f} to {high:.4f}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Selects R², errors, their intervals (all targets) and `judged_by`."""
+        """Selects R², errors, intervals over all targets, and `judged_by`."""
         found = regression_metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]
@@ -155,9 +155,9 @@ class Figures:
         targets: np.ndarray,
         names: Sequence[str],
     ) -> dict[str, Any]:
-        """Computes `training_mean` and `training_median` → their metrics.
+        """Computes metrics on `targets` [n, targets] of constant predictions.
 
-        `described` is data.json with these constants; `targets` [n, targets].
+        `training_mean` and `training_median` → metrics; `described`: data.json.
         """
         training = described["targets"]["train"]
         return {
@@ -202,7 +202,7 @@ class Figures:
 
 
 def restore_figures(evaluation: Mapping[str, Any]) -> Figures:
-    """Restores figures that rank as a finished run: by R² or its logarithm's.
+    """Restores figures that rank by the same R² as a finished run.
 
     `evaluation` is the content of the run's evaluation.json.
     """

@@ -130,7 +130,7 @@ class Network:
         return RegressionLoss(name)
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds a list of one metric: the mean standardized absolute error."""
+        """Builds a list of one Keras metric, MAE of standardized targets."""
         return [keras.metrics.MeanAbsoluteError(name="absolute_error")]
 
     def serve(

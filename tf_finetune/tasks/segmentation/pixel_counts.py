@@ -49,8 +49,8 @@ def list_mask_values(
     """Maps each value in the user's mask files to its class.
 
     Returns:
-        Value as text → class name, None: ignored; empty where no mask records
-        the values of a file.
+        Value as text → class name, None: ignored; empty if no mask has
+        `Mask.values`.
     """
     # The mapping is the same for a whole data set: the first mask tells it.
     given = (each.label for each in pictures if each.label.values)
