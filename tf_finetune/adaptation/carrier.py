@@ -72,6 +72,10 @@ class Change:
 class Adapter:
     """Changes of a network with their variables, and the results of merging.
 
+    Args:
+        network: The network; its present weights are W₀.
+        changes: In the order in which they are applied.
+
     Attributes:
         changes: In the order in which they are applied.
         numbers: Every variable of the adapter by its name (`Site.name_number`).
@@ -175,7 +179,8 @@ class Adapter:
 class AdaptedNetwork(keras.layers.Layer):
     """Layer that computes a network with the weights that an adapter gives.
 
-    Its trainable variables are the adapter's and the head's.
+    Its trainable variables are the adapter's and the head's; the network's
+    layers are shared.
     """
 
     def __init__(self, network: keras.Model, adapter: Adapter) -> None:

@@ -48,14 +48,7 @@ class ExportRefusedError(errors.RunError):
         more: str = "",
         largest: float | None = None,
     ) -> None:
-        """Composes the message.
-
-        Args:
-            fault: The reason, a whole sentence.
-            instead: Formats that may pass, best first.
-            more: Further advice, whole sentences.
-            largest: The largest difference of a prediction.
-        """
+        """Composes the message."""
         self.fault, self.instead, self.more = fault, tuple(instead), more
         self.largest = largest
         parts = (fault, more, suggest_formats(self.instead, frozenset()))

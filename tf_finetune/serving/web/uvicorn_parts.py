@@ -149,6 +149,10 @@ class Transport:
     It is closed as its connection decides; other attributes are those of the
     transport.
 
+    Args:
+        transport: The transport of asyncio.
+        connection: Has `close`, which closes it, and `closing`.
+
     Attributes:
         holds: Whether `write` keeps bytes until the next call without it, as
             for the head of an answer, which leaves together with the body.
@@ -157,12 +161,7 @@ class Transport:
     def __init__(
         self, transport: asyncio.Transport, connection: "_Connection"
     ) -> None:
-        """Wraps a transport.
-
-        Args:
-            transport: The transport of asyncio.
-            connection: Has `close`, which closes it, and `closing`.
-        """
+        """Wraps a transport."""
         self._transport = transport
         self._held = b""
         self.holds = False

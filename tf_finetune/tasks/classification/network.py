@@ -20,6 +20,15 @@ class ClassificationLoss(keras.losses.Loss):
     Class weights are part of the loss rather than `fit`'s `class_weight`, which
     fails with masks. Soft labels (MixUp) mix the weights of their classes;
     label smoothing does not.
+
+    Args:
+        name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for Dense
+            Object Detection", equation 4, gamma 2, no alpha);
+            "mean_squared_error" (of the probabilities: the Brier score divided
+            by the number of classes).
+        label_smoothing: Share of the label spread over all classes, 0..1
+            (Szegedy et al. 2016, section 7); the mean squared error ignores it.
+        class_weights: One weight per class; None: equal weights.
     """
 
     def __init__(
@@ -29,18 +38,7 @@ class ClassificationLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for
-                Dense Object Detection", equation 4, gamma 2, no alpha);
-                "mean_squared_error" (of the probabilities: the Brier score
-                divided by the number of classes).
-            label_smoothing: Share of the label spread over all classes,
-                0..1 (Szegedy et al. 2016, section 7); the mean squared error
-                ignores it.
-            class_weights: One weight per class; None: equal weights.
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights

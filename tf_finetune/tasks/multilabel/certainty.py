@@ -41,14 +41,14 @@ CERTAINTY = Certainty()
 
 
 class TemperatureScaling(certainty.CollectedLogits):
-    """Fits the temperature with the lowest binary cross-entropy."""
+    """Fits the temperature with the lowest binary cross-entropy.
+
+    Args:
+        names: Names of the labels, in the order of the logits.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Starts without pictures.
-
-        Args:
-            names: Names of the labels, in the order of the logits.
-        """
+        """Starts without pictures."""
         super().__init__(fit_temperature)
         self._names = names
 

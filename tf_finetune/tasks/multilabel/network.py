@@ -30,6 +30,17 @@ class MultilabelLoss(keras.losses.Loss):
     It compares logits with targets 0 and 1. Soft targets (label smoothing,
     MixUp, pseudo-labels) mix the loss of 1 and the loss of 0, and the weights
     with them.
+
+    Args:
+        name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal Loss for
+            Dense Object Detection", equation 4, gamma 2, no alpha);
+            "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For Multi-Label
+            Classification", equations 4 to 7, gamma 0 for present labels, 4 for
+            absent ones, margin 0.05).
+        label_smoothing: Share s in 0..1 (Szegedy et al. 2016, section 7, of two
+            classes): 1 becomes 1 - s/2 and 0 becomes s/2.
+        class_weights: [2, labels], weights of absent, then of present labels,
+            as `class_weights.weigh_labels` returns them; None: equal weights.
     """
 
     def __init__(
@@ -39,20 +50,7 @@ class MultilabelLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: np.ndarray | Sequence | None = None,
     ) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal
-                Loss for Dense Object Detection", equation 4, gamma 2, no
-                alpha); "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For
-                Multi-Label Classification", equations 4 to 7, gamma 0 for
-                present labels, 4 for absent ones, margin 0.05).
-            label_smoothing: Share s in 0..1 (Szegedy et al. 2016, section 7,
-                of two classes): 1 becomes 1 - s/2 and 0 becomes s/2.
-            class_weights: [2, labels], weights of absent, then of present
-                labels, as `class_weights.weigh_labels` returns them; None:
-                equal weights.
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights

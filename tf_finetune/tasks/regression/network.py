@@ -20,16 +20,16 @@ _LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class RegressionLoss(keras.losses.Loss):
-    """Squared, absolute or Huber loss of standardized targets."""
+    """Squared, absolute or Huber loss of standardized targets.
+
+    Args:
+        name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber 1964,
+            "Robust Estimation of a Location Parameter", section 5, with its
+            corner at one standard deviation of the targets).
+    """
 
     def __init__(self, name: str) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber
-                1964, "Robust Estimation of a Location Parameter", section 5,
-                with its corner at one standard deviation of the targets).
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         # Keras' functions by the same name; "huber" has delta 1 by default.
         self._function = getattr(keras.losses, name)
@@ -48,7 +48,12 @@ class RegressionLoss(keras.losses.Loss):
 
 
 class Network:
-    """Output layers, loss and metrics of regression, one logit a target."""
+    """Output layers, loss and metrics of regression, one logit a target.
+
+    Args:
+        transform: Fitted on the training data; None: predictions are the
+            logits, unchanged.
+    """
 
     # Squared error with L2 has a closed form.
     solver = "ridge"
@@ -59,12 +64,7 @@ class Network:
     def __init__(
         self, transform: target_transforms.Transform | None = None
     ) -> None:
-        """Stores the target transform.
-
-        Args:
-            transform: Fitted on the training data; None: predictions are the
-                logits, unchanged.
-        """
+        """Stores the target transform."""
         self.transform = transform
 
     def num_outputs(self, names: Sequence[str]) -> int:
