@@ -22,7 +22,8 @@ class PseudoLabels(Protocol):
     """Protocol of pseudo-labels (predicted labels) of whole pictures.
 
     Attributes:
-        by: "features": labels are propagated between similar features.
+        by: How labels come about; "features": from labeled pictures with
+            similar features.
         exclusive: Whether a picture has exactly one of the outputs; else any
             number of them, independently.
     """
@@ -76,7 +77,7 @@ class MaskPseudoLabels(Protocol):
     """Protocol of pseudo-labels (predicted classes) of pixels.
 
     Attributes:
-        by: "predictions": labels are a model's predictions.
+        by: How labels come about; "predictions": a model predicts them.
         exclusive: Whether a pixel has exactly one of the outputs.
     """
 
