@@ -57,8 +57,9 @@ class SavedAdapter:
     Attributes:
         facts: As `_SCHEMA` describes them: "base" (fingerprint and origin of
             the pretrained weights), "model" (options without the weights),
-            "class_names", "kept" (name of the kept candidate), "boundary",
-            "decision" and "figures" (metrics by split).
+            "class_names", "kept" (name of the kept candidate), "boundary"
+            (layers at the freeze boundary), "decision" and "figures" (metrics
+            by split).
         numbers: The adapter's arrays by name.
         head: Arrays of the head's weights in Keras' order.
     """

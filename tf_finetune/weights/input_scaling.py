@@ -16,7 +16,7 @@ _TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorTransform:
-    """Affine transform y = M x + b of the RGB color x of a pixel.
+    """Affine transform y = M x + b of the color x of a pixel, RGB 0..255.
 
     Attributes:
         matrix: M, [channels, 3].

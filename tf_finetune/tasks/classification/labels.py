@@ -111,7 +111,7 @@ class Classes(label_protocol.NamedLabels):
         """Checks that there are two classes of two pictures each at least.
 
         Raises:
-            DataError: There are fewer, or the names are numbers or files.
+            DataError: There are fewer, or names look like numbers or files.
         """
         counts = collections.Counter(picture.label for picture in pictures)
         if len(counts) == 1:
