@@ -143,7 +143,7 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns `training_mean` and `training_median` → metrics on a split."""
+        """Returns `training_mean`, `training_median` → metrics on a split."""
         targets = labels.stack_targets(data.split(split))
         return self.compute_constant_baselines(
             described, targets, data.class_names

@@ -45,7 +45,7 @@ class BoundedFile:
         return self._file.read(count)
 
     def readline(self) -> bytes:
-        """Reads a line with its end, at most its first 1000 bytes.
+        """Reads a line with its end, or its first 1000 bytes if it is longer.
 
         Raises:
             RunError: It is longer than the limit still allows.
