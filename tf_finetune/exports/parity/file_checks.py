@@ -210,7 +210,7 @@ def check_decisions(
             largest=compared["max_abs_difference"],
         )
     differences = ("max_abs_difference", "mean_abs_difference")
-    figures = {name: compared[name] for name in differences}
+    figures = {key: compared[key] for key in differences}
     return tolerance, {**figures, **found.figures}
 
 
