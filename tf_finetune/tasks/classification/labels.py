@@ -19,7 +19,7 @@ _MANY_NUMBERS = 20
 
 
 class Classes(label_protocol.NamedLabels):
-    """Labels that are one class name each, as the user wrote it."""
+    """Labels of a classifier: how one class name per picture is handled."""
 
     sources = ("csv", "digits", "folder", "tfds")
 

@@ -68,7 +68,7 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the 95 % interval of R² of `figures`; empty if unknown."""
+        """Formats the interval of R² in `figures`, if any; ignores `other`."""
         interval = figures.get(f"{_find_r2_key(figures)}_interval")
         if interval is None:
             return ""
@@ -103,7 +103,7 @@ class Figures:
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
     ) -> candidate_selection.Evidence:
-        """Builds results for a comparison; both arguments are [n, targets]."""
+        """Builds results of [n, targets] values, to compare two models."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
         return regression_metrics.build_evidence(

@@ -18,7 +18,7 @@ _LEAST_UNITS = 5
 
 
 class Targets(label_protocol.Labels):
-    """Labels that are one or more numbers, each from its own column."""
+    """Labels of a regression: how numbers, one per column, are handled."""
 
     sources = ("csv",)
     are_columns = True

@@ -65,7 +65,7 @@ class Answers(answer_table.AnswerTable):
         )
 
     def format_cells(self, row: Answer) -> list[str]:
-        """Formats path, mask file, overlay file, shares and error."""
+        """Formats path, mask file, overlay file, shares, error as CSV cells."""
         listed = answer_table.join_shares(row.shares)
         return [row.path, row.mask, row.overlay, listed, row.error]
 

@@ -88,7 +88,7 @@ class Masks(label_protocol.Labels):
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the column of masks, whose cells name files."""
+        """Returns a tuple of the column of masks, whose cells name files."""
         return self.required_columns(options)["label_column"]
 
     def read_row(

@@ -52,7 +52,7 @@ class Storage:
 
     @property
     def byte_count(self) -> int:
-        """Size in bytes."""
+        """Size of all its elements, in bytes."""
         return self.count * find_dtype(self.dtype).itemsize
 
 
