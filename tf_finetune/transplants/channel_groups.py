@@ -34,7 +34,7 @@ class ChannelGroups:
 
 
 def find_groups(model: keras.Model) -> ChannelGroups:
-    """Finds the groups of channels of a network.
+    """Finds the groups of channels that a narrower network must choose alike.
 
     Args:
         model: Flat graph of one input, each layer called once.

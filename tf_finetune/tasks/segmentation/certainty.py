@@ -77,8 +77,8 @@ class TemperatureScaling(certainty.TemperatureScaling):
 
         Args:
             logits: [batch, height, width, classes].
-            targets: [batch, height, width] class indices; larger ones are
-                ignored.
+            targets: [batch, height, width] class indices; pixels with any other
+                value, such as 255, are ignored.
         """
         for pixels, labels in zip(logits, targets, strict=True):
             rows = pixels.reshape(-1, self._num_classes)
