@@ -95,7 +95,7 @@ def _describe_method(
 
 
 def make_longest_stage(context: contexts.RunContext) -> contexts.RunContext:
-    """Returns the context of one stage that costs at least as much as all.
+    """Returns the context of one stage that costs no less than all stages.
 
     It has the layers of the stage that computes the most of the network anew
     in each step, of several the one with the most weights that train, and the

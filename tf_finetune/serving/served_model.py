@@ -94,6 +94,12 @@ def _is_scalar_per_row(info: tensor_info.TensorInfo | None) -> bool:
 class ServedModel:
     """One version of a model, ready to be called.
 
+    Args:
+        functions: Concrete functions by signature, of named tensors.
+        definitions: Protocol buffers of the signatures, and of others.
+        owner: Object that has the variables and tables of the functions, which
+            do not keep them.
+
     Attributes:
         name: The model's name in requests.
         version: The version's number.
@@ -118,15 +124,7 @@ class ServedModel:
         columns: Mapping[str, list[str]] | None = None,
         folder: pathlib.Path | None = None,
     ) -> None:
-        """Takes the functions of a model.
-
-        Args:
-            functions: Concrete functions by signature, of named tensors.
-            definitions: Protocol buffers of the signatures, and of others.
-            owner: Object that has the variables and tables of the functions,
-                which do not keep them.
-            name: As the attribute, like those that follow.
-        """
+        """Describes the signatures of the functions."""
         self.name, self.version = name, version
         self.labels, self.columns = labels, dict(columns or {})
         self.folder = folder

@@ -24,6 +24,10 @@ _GRAPH = "saved_model.pb"
 class Server:
     """Running server in threads of this process; the end of a `with` stops it.
 
+    Args:
+        address: See the attribute.
+        ends: Stops the server when it is closed.
+
     Attributes:
         address: The address of the model, the first of several,
             http://HOST:PORT/v1/models/NAME; append ":predict" to send pictures.

@@ -25,9 +25,10 @@ class GroupedTraining:
     Attributes:
         network: Model from pictures to logits, and to other outputs that the
             loss reads.
-        form: Shapes of the targets and logits that are packed into rows.
+        form: Shapes of target and logits of one picture, which are flattened
+            into one row per group for the loss.
         groups: The groups: a labeled picture with unlabeled ones each.
-        loss: Loss of packed groups.
+        loss: Loss of these rows.
         pictures: Pictures in a group, each augmented view counted.
     """
 
@@ -48,7 +49,7 @@ def make_groups(
     Args:
         given: The run and its unlabeled pictures.
         views: Augments the unlabeled pictures of a group.
-        **known: `known` of `mixed_groups.MixedGroups`, or nothing.
+        **known: The keyword `known` of `mixed_groups.MixedGroups`, or none.
 
     Returns:
         Groups that are drawn anew in every epoch.
@@ -72,7 +73,7 @@ def make_groups(
 def make_form(
     context: contexts.RunContext, targets: target_rows.Targets
 ) -> group_model.GroupLayout:
-    """Returns the shapes of targets and logits that are packed into rows.
+    """Returns the shapes of target and logits that groups flatten into rows.
 
     Args:
         context: The run; the logits are those of its model.

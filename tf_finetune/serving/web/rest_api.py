@@ -46,10 +46,12 @@ class RestApi:
     """TensorFlow Serving's REST API of one or several models.
 
     Their addresses begin with /v1/models/.
+
+    Args:
+        services: The models, at least one.
     """
 
     def __init__(self, services: Sequence[service.Service]) -> None:
-        """Takes the models of the server, at least one."""
         self._services = tuple(services)
         # Built once: a monitor asks for them many times a second.
         self._known = {
