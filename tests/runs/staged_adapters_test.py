@@ -51,7 +51,7 @@ def train_at(sample_run, tmp_path_factory):
                 dropout=0.2,
                 checkpoint_every_steps=1,
             )
-            folder = tmp_path_factory.getbasetemp() / name
+            folder = tmp_path_factory.getbasetemp() / "adapters" / name
             place = workdir_files.Workdir(folder)
             place.checkpoints.mkdir(parents=True, exist_ok=True)
             # As a process that begins does.
