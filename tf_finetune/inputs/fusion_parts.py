@@ -38,7 +38,8 @@ class Block:
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
         """Computes the logits of each head, by name, [n, outputs].
 
-        `values` holds [n, …] for each input of the block.
+        `values` has those of n rows by input: the table's numbers or words,
+        and the network's features of pictures.
         """
         features = _encode(self.encodings, values)
         return {
@@ -80,7 +81,8 @@ class FusionParts:
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
         """Computes the logits of each head, by name, [n, outputs].
 
-        `values` holds [n, …] for each input.
+        `values` are as for `Block.compute_logits`; heads have the names of the
+        keys in `Block.solutions`.
         """
         found = {}
         for block in self.blocks.values():

@@ -99,9 +99,10 @@ class Pictures:
         return [PictureEncoding()]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns the slice of each column; of several also "all_pictures".
+        """Returns where the features of each picture column are, by its name.
 
-        `width` is the number of features of all pictures together.
+        `width` is the number of features of all columns together, which share
+        it evenly. Of several columns, "all_pictures" has the whole of it.
         """
         each = width // len(self.columns)
         found = {

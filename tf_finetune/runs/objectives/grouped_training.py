@@ -1,10 +1,11 @@
 """Fine-tunes on groups: a labeled picture with unlabeled ones beside it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tf_finetune.config import options
 from tf_finetune.data import mixed_groups as group_data
@@ -42,14 +43,15 @@ class GroupedTraining:
 def make_groups(
     given: objective_protocol.ObjectiveInputs,
     views: group_data.Views,
-    **known: Any,
+    known: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> group_data.MixedGroups:
-    """Groups each labeled picture with some unlabeled ones.
+    """Groups each labeled picture with `--unlabeled_ratio` unlabeled ones.
 
     Args:
         given: The run and its unlabeled pictures.
         views: Augments the unlabeled pictures of a group.
-        **known: The keyword `known` of `mixed_groups.MixedGroups`, or none.
+        known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
+            width] known values of each, which join the targets; None: none.
 
     Returns:
         Groups that are drawn anew in every epoch.
@@ -66,7 +68,7 @@ def make_groups(
         resize=context.config.model.resize,
         pixels=context.config.model.pixels,
         seed=context.config.seed,
-        **known,
+        known=known,
     )
 
 
