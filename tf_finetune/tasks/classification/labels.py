@@ -18,10 +18,16 @@ from tf_finetune.data.tables import cell_words, file_locator, table_rows
 _MANY_NUMBERS = 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Classes(label_protocol.NamedLabels):
-    """Labels that are one class name each, as the user wrote it."""
+    """Labels that are one class name each, as the user wrote it.
+
+    Attributes:
+        kept: Classes of an earlier run that stay, with or without pictures.
+    """
 
     sources = ("csv", "digits", "folder", "tfds")
+    kept: tuple[str, ...] = ()
 
     def configure_for_table(
         self,
@@ -71,22 +77,22 @@ class Classes(label_protocol.NamedLabels):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the classes that have examples, in output order.
+        """Returns the classes that have examples, then the other `kept` ones.
 
-        Logs a warning about declared classes without examples, which are
-        left out, and about names such as "nan".
+        Warns of others, which are left out, and of names such as "nan".
         """
         present = {example.label for example in listing.examples}
-        # A source may name its classes in an order of its own, as TFDS does.
+        # As TFDS does, a source may name its classes in its own order.
         declared = listing.class_names or class_names.sort_names(present)
-        class_names.check(declared)
+        added = tuple(name for name in self.kept if name not in present)
+        class_names.check(dict.fromkeys([*declared, *added]))
         warn_of_missing(declared, options)
-        if absent := [repr(name) for name in declared if name not in present]:
+        if left := [e for e in declared if e not in {*present, *added}]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                class_names.join_names(absent),
+                class_names.join_names([repr(name) for name in left]),
             )
-        return tuple(name for name in declared if name in present)
+        return (*(name for name in declared if name in present), *added)
 
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
@@ -110,7 +116,7 @@ class Classes(label_protocol.NamedLabels):
             DataError: There are fewer, or the names are numbers or files.
         """
         counts = collections.Counter(picture.label for picture in pictures)
-        if len(counts) == 1:
+        if len({*counts, *self.kept}) == 1:
             raise errors.DataError(
                 f"The data holds a single class, {pictures[0].label!r}; a "
                 "classifier needs at least two."
