@@ -218,8 +218,8 @@ class ModelOptions:
         "Learning rate of the backbone's layers by depth: it falls towards the "
         "input by this factor per layer of a network of 27 layers, so that the "
         "first layer of any network has this to the power 27 (0.9: 0.058). "
-        "1: one rate; auto: 0.9 with --trainable=all, except with "
-        "--weights=none, else 1.",
+        "1: one rate; auto: 0.9 with --trainable=all and in stages of all, "
+        "except with --weights=none, else 1.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
         in_recipe=True,
     )
