@@ -20,7 +20,7 @@ from tf_finetune.workdir import workdir_files
 
 
 def describe_plan(context: contexts.RunContext) -> str:
-    """Describes the origin of each class as a table with a title.
+    """Describes the origin of each class (kept or new) as a titled table.
 
     Args:
         context: The run, with `--classes=keep` or `keep_present`.

@@ -13,6 +13,7 @@ from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import ignored_folders
 from tf_finetune.data.tables import cell_words, file_locator, table_rows
+from tf_finetune.tasks.classification import marked_columns
 
 # More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
@@ -20,7 +21,7 @@ _MANY_NUMBERS = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classes(label_protocol.NamedLabels):
-    """Labels that are one class name each, as the user wrote it.
+    """Labels of a classifier: how one class name per picture is handled.
 
     Attributes:
         kept: Classes of an earlier run that stay, with or without pictures.
@@ -35,7 +36,10 @@ class Classes(label_protocol.NamedLabels):
         table: str,
         options: data_options.DataOptions,
     ) -> "Classes":
-        """Logs a warning about rows without a class; returns itself."""
+        """Logs a warning about `rows` whose class is a word for "missing".
+
+        Does so if they are dropped (`--missing_label`). Returns itself.
+        """
         if len(options.label_column) == 1 and options.missing_label == "drop":
             cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
@@ -47,16 +51,17 @@ class Classes(label_protocol.NamedLabels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
-        """Reads the class in a row; None if its word means "missing".
+        """Reads the class of a row; None to drop it (`--missing_label=drop`).
 
         Of several label columns exactly one must be marked (1): the class.
+        `where` names the row in messages; `files` is not used.
 
         Raises:
             DataError: A cell is empty, or not exactly one is marked.
         """
         # Several columns: one of 0 and 1 for each class, exactly one marked.
         if len(options.label_column) > 1:
-            return _find_marked_column(cells, where, options.label_column)
+            return marked_columns.find_class(cells, where, options.label_column)
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
@@ -97,7 +102,7 @@ class Classes(label_protocol.NamedLabels):
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Copies pictures with their class as stratum; drops none.
+        """Returns copies of pictures, their class as stratum; drops none.
 
         Every split then gets its share of each class.
         """
@@ -113,7 +118,7 @@ class Classes(label_protocol.NamedLabels):
         """Checks that there are two classes of two pictures each at least.
 
         Raises:
-            DataError: There are fewer, or the names are numbers or files.
+            DataError: There are fewer, or names look like numbers or files.
         """
         counts = collections.Counter(picture.label for picture in pictures)
         if len({*counts, *self.kept}) == 1:
@@ -138,6 +143,8 @@ class Classes(label_protocol.NamedLabels):
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
         """Checks that every class is in each of the splits just drawn.
+
+        `units` are sets of pictures that stay in one split, as copies do.
 
         Raises:
             DataError: A split has no picture of a class.
@@ -209,31 +216,6 @@ LABELS = Classes()
 def _count_classes(data: examples.ImageData, split: str) -> dict[str, int]:
     counts = collections.Counter(p.label for p in data.split(split))
     return {name: counts[name] for name in data.class_names}
-
-
-def _find_marked_column(
-    cells: Mapping[str, str], where: str, columns: Sequence[str]
-) -> str:
-    """Returns the column that is marked in a row.
-
-    Raises:
-        DataError: No column is marked, or several are.
-    """
-    marked = [c for c in columns if cell_words.read_mark(cells[c], c, where)]
-    if len(marked) == 1:
-        return marked[0]
-    # Several marks are refused rather than the first one taken.
-    if marked:
-        raise errors.DataError(
-            f"{where} marks {len(marked)} of the columns "
-            f"{', '.join(columns)}: {' and '.join(marked)}. A picture is of "
-            "exactly one class; --task=multilabel learns several."
-        )
-    raise errors.DataError(
-        f"{where} marks none of the columns {', '.join(columns)}. A picture is "
-        "of exactly one class: mark it, remove the row, or use "
-        "--task=multilabel, which learns pictures without any."
-    )
 
 
 def check_quantity(counts: Mapping[str, int]) -> None:
