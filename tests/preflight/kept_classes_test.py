@@ -44,11 +44,14 @@ def test_a_run_with_a_class_in_common_passes(workdir):
 
 def test_labels_keep_the_classes_of_the_earlier_run(workdir):
     config = _make_config(workdir, class_map="apid:bee")
-    found = tasks.choose_labels(config)
+    found = tasks.TASKS.get(config.model.task).choose_labels(config)
     assert found.kept == found.known == ("ant", "apid")
     for other in ("keep_present", "new"):
         config = _make_config(workdir, classes=other)
-        assert tasks.choose_labels(config) is labels.LABELS
+        assert (
+            tasks.TASKS.get(config.model.task).choose_labels(config)
+            is labels.LABELS
+        )
 
 
 @pytest.mark.parametrize(

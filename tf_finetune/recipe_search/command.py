@@ -115,7 +115,7 @@ def recipe_run(
         )
     inspected = scan.list_and_inspect(
         training.data,
-        tasks.choose_labels(training),
+        tasks.TASKS.get(training.model.task).choose_labels(training),
         cache_dir=training.output.cache_folder,
     )
     train_preflight.check_pictures(training, inspected)

@@ -145,7 +145,10 @@ class Network(probability_network.ProbabilityNetwork):
             counts = np.array(
                 [described["classes"]["train"][name] for name in names]
             )
-            weights = class_weights.weigh_classes(counts, options.class_weight)
+            if options.class_weight != "none":
+                weights = class_weights.weigh_classes(
+                    counts, options.class_weight
+                )
             if not counts.all():
                 places = np.flatnonzero(counts).tolist()
         return ClassificationLoss(
