@@ -87,7 +87,7 @@ def train_run(
         return train.run_worker(config)
     inspected = scan.list_and_inspect(
         config.data,
-        tasks.TASKS.get(config.model.task).labels,
+        tasks.TASKS.get(config.model.task).choose_labels(config),
         cache_dir=config.output.cache_folder,
     )
     train_preflight.check_pictures(config, inspected)

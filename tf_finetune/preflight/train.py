@@ -64,7 +64,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     unused_options.check_options(
         config, unused_options.find_training_choices(config, task, head)
     )
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_config(config, head)
@@ -122,10 +122,10 @@ def check_pictures(
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
-        kept_classes.check_names(config, inspected.class_names)
+        kept_classes.check_names(config, inspected)
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
