@@ -274,13 +274,15 @@ class NetworkMeasuring:
     def _open_file(
         self, candidate: candidates.Candidate
     ) -> measurements.MeasurementFile:
+        model = training_config.make_config(self._config, candidate).model
         # Everything that changes features or sizes, and nothing else.
         facts = {
-            "backbone": candidate.backbone,
+            "backbone": model.backbone,
+            "preprocessing": model.preprocessing,
             "weights": candidates.hash_weights(candidate),
             "image_size": candidate.image_size,
             "resize": self._config.resize,
-            "pixels": train_config.TrainConfig().model.pixels.key,
+            "pixels": model.pixels.key,
             "decoder": decoding.VERSION,
             "versions": [version.VERSION, tf.__version__, keras.__version__],
         }
