@@ -41,16 +41,20 @@ def choose_graph(
 
     PyTorch's weights need torchvision's graph, "resnet50+torch", and the
     scaling of pictures that a file beside them tells; recorded so, the run can
-    be repeated and its weights read again.
+    be repeated and its weights read again. With `--init_from` the scaling is
+    that of the relative's weights.
 
     Raises:
         UsageError: `--preprocessing` is not that of the weights.
     """
     model = config.model
-    backbone = weights.choose_graph(model.backbone, model.weights)
-    kind = weights.choose_preprocessing(
-        backbone, model.weights, model.preprocessing
-    )
+    if model.init_from is None:
+        backbone = weights.choose_graph(model.backbone, model.weights)
+        origin = backbone, model.weights
+    else:
+        backbone = model.backbone
+        origin = weights.parse_origin(model.init_from)
+    kind = weights.choose_preprocessing(*origin, model.preprocessing)
     return options.replace(config, backbone=backbone, preprocessing=kind)
 
 

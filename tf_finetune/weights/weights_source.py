@@ -101,7 +101,13 @@ def parse_origin(init_from: str) -> tuple[str, str]:
             f"--init_from={init_from}: random weights are worth nothing to "
             "another network. Give the path of trained ones."
         )
-    check_weights(spec, weights)
+    try:
+        check_weights(spec, weights)
+    except errors.UsageError as error:
+        raise errors.UsageError(
+            f"--init_from={init_from}, whose weights are read as those of "
+            f"--weights, is not possible. {error}"
+        ) from error
     return choose_graph(name, weights), weights
 
 
