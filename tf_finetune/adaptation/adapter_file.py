@@ -115,10 +115,14 @@ def hash_weights(weights: Sequence[Any]) -> str:
 
 def check_weights(chosen: model_options.ModelOptions) -> None:
     """Raises an error for an adapter of `--weights` that cannot be used."""
-    path = weights_source.parse_source(chosen.weights).path
-    saved = read(path)
+    source = weights_source.parse_source(chosen.weights)
+    if source.part:
+        raise errors.UsageError(
+            f"--weights={chosen.weights}: adapters have no parts; leave :: out."
+        )
+    saved = read(source.path)
     check_network(saved, chosen)
-    find_base(saved, path)
+    find_base(saved, source.path)
 
 
 def check_network(
