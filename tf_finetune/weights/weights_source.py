@@ -165,6 +165,8 @@ def choose_preprocessing(backbone: str, weights: str, asked: str) -> str:
     spec, _ = catalog.find_spec(backbone)
     path = parse_source(weights).path
     is_word = not weights or weights in list_names(spec)
+    if not is_word and not os.path.lexists(path):
+        return asked  # `check_weights` says what is wrong with it.
     if is_word or weights_file.detect_kind(path) != "torch":
         if asked != "auto":
             raise errors.UsageError(

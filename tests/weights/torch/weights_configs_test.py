@@ -75,6 +75,14 @@ def test_other_weights_have_a_scaling_of_their_own():
         choose("resnet50", "imagenet", "tf")
 
 
+@pytest.mark.parametrize("weights", ["imagenet", "digts", "no/file.pth"])
+def test_weights_that_are_not_there_are_left_to_their_own_check(weights):
+    # There are none of ImageNet for it.
+    assert weights_source.choose_graph("small_cnn", weights) == "small_cnn"
+    choose = weights_source.choose_preprocessing
+    assert choose("small_cnn", weights, "auto") == "auto"
+
+
 def test_a_network_that_scales_itself_takes_no_other(tmp_path):
     path = tmp_path / "x.safetensors"
     torch_files.write_safetensors(path, {"a": np.zeros(1, "float32")})
