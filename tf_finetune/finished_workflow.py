@@ -7,7 +7,7 @@ that costs seconds, and a typo should be answered at once.
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from tf_finetune import console_output, environment
 from tf_finetune.config import command_configs, options
@@ -19,6 +19,8 @@ from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files as workdirs
 
 Report = Callable[[str], None]
+
+_Config = TypeVar("_Config")
 
 
 def evaluate(
@@ -69,6 +71,7 @@ def evaluate_run(
     Returns:
         Metrics by split; see `evaluate`, also for the errors.
     """
+    config = _expand_output(config)
     evaluate_preflight.check_evaluation(config)
     source = evaluate_preflight.resolve_evaluation_data(config)
     inspected = scan.list_and_inspect(
@@ -137,6 +140,7 @@ def predict_run(
         One prediction per file; see `predict`, also for the errors.
     """
     # Files are listed before TensorFlow starts: a wrong path is told at once.
+    config = _expand_output(config)
     predict_preflight.check_prediction(config)
     examples = predict_preflight.list_examples(config)
     # Imports that load TensorFlow come after its quiet start.
@@ -188,6 +192,7 @@ def export_run(
     Returns:
         Paths of the exports written; see `export`, also for the errors.
     """
+    config = _expand_output(config)
     export_preflight.check_export(config)
     source = export_preflight.resolve_export_config(config)
     inspected = source and scan.list_and_inspect(
@@ -201,3 +206,11 @@ def export_run(
 
     found = finished_run.load_finished(config.workdir, config.allow_parts)
     return run_export.export_run(found, config, inspected, report=report)
+
+
+def _expand_output(config: _Config) -> _Config:
+    """Returns the config with "~" expanded in its `output`."""
+    # A shell leaves it as it is behind "--output=".
+    if not config.output:
+        return config
+    return options.replace(config, output=os.path.expanduser(config.output))

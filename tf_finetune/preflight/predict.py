@@ -31,7 +31,9 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
         },
     )
     if config.output:
-        finished_run_files.check_writable(config.output, config.output)
+        # Masks go into a folder, which is checked where they are written.
+        kind = None if task.files else "file"
+        finished_run_files.check_writable(config.output, config.output, kind)
     finished_run_files.check_models(config)
 
 

@@ -109,7 +109,7 @@ def recommend_run(
     found = candidates.list_candidates(config)
     # Now, rather than when the measurements are made and cannot be saved.
     folder = choose_folder(config)
-    if problem := files.find_write_problem(folder):
+    if problem := files.find_write_problem(folder, "folder"):
         raise errors.UsageError(
             f"--output={folder} cannot be written: {problem}. Choose another "
             "folder."
