@@ -249,7 +249,7 @@ def _compare_decisions(
     got: np.ndarray, proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> quantization_checks.CheckResult:
     exports = tasks.TASKS.get(job.task).with_decision(job.decision).exports
-    return exports.judge(
+    return exports.check_quantized(
         np.asarray(proof.predictions, "float64"),
         np.asarray(got, "float64"),
         proof.truth,
