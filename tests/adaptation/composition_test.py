@@ -128,3 +128,12 @@ def test_labels_whose_scale_is_not_in_the_file_are_refused(saved):
     other = dataclasses.replace(saved, facts={**saved.facts, "model": model})
     with pytest.raises(errors.UsageError, match=r"Use its model\.keras"):
         composition.build_adapted(other, "none")
+
+
+def test_weights_of_the_base_may_be_an_adapter(saved, plain, tmp_path):
+    path = tmp_path / "first.h5"
+    adapter_file.write(path, saved, "float32")
+    built = composition.build_adapted(saved, str(path))
+    found = _read(built, saved)
+    for name, wanted in _merge_by_hand(saved, plain).items():
+        np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-6)

@@ -252,6 +252,7 @@ def read(path: pathlib.Path) -> SavedAdapter:
             if names != (_FACTS,)
         }
     head = {n: v for n, v in arrays.items() if n.startswith(f"{_HEAD}/")}
+    places = [f"{_HEAD}/{number}" for number in range(len(head))]
     start = f"{_NUMBERS}/"
     return SavedAdapter(
         facts=facts,
@@ -260,11 +261,7 @@ def read(path: pathlib.Path) -> SavedAdapter:
             for name, value in arrays.items()
             if name.startswith(start)
         },
-        head=[
-            head[f"{_HEAD}/{number}"]
-            for number in range(len(head))
-            if f"{_HEAD}/{number}" in head
-        ],
+        head=[head[each] for each in places if each in head],
     )
 
 
