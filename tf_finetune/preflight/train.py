@@ -14,7 +14,7 @@ from tf_finetune.config import (
     train_config,
     training_options,
 )
-from tf_finetune.data import scan
+from tf_finetune.data import scan, unlabeled_files
 from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
@@ -115,7 +115,7 @@ def check_pictures(
 
     Raises:
         UsageError: With these pictures an option has no effect.
-        DataError: The task cannot learn from them.
+        DataError: The task cannot learn from them, or others are missing.
     """
     splits = [each.split for each in inspected.pictures]
     data_splits.check_fractions(config.data, splits)
@@ -126,6 +126,8 @@ def check_pictures(
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_names(config, inspected.class_names)
+    if place := config.unlabeled.unlabeled_data:
+        unlabeled_files.check_existence(place, flag="unlabeled_data")
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
@@ -215,8 +217,7 @@ def _check_tensorboard(output: train_config.OutputOptions) -> None:
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "
-            "install 'tf_finetune[tensorboard]'. history.csv is written "
-            "without it."
+            "install 'tf_finetune[tensorboard]'. history.csv needs none."
         )
 
 
@@ -272,8 +273,7 @@ def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
         _refuse(f"--head_units={model.head_units}", "weights", units, memory)
     layers = model.surgery.head_layers
     if (needed := _count_weight_bytes(layers)) > memory:
-        shown = ",".join(layers)
-        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+        _refuse(f"--head_layers={','.join(layers)}", "weights", needed, memory)
 
 
 def _count_weight_bytes(layers: Sequence[str]) -> int:
