@@ -31,7 +31,7 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
         },
     )
     if config.output:
-        # Masks go into a folder, which is checked where they are written.
+        # Predictions that are files go into a folder, checked at its use.
         kind = None if task.files else "file"
         finished_run_files.check_writable(config.output, config.output, kind)
     finished_run_files.check_models(config)
