@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tf_finetune import console_output, environment
+from tf_finetune import console_output, environment, errors
 from tf_finetune.config import command_configs, options
 from tf_finetune.data import scan
 from tf_finetune.preflight import evaluate as evaluate_preflight
@@ -25,7 +25,7 @@ _Config = TypeVar("_Config")
 
 def evaluate(
     workdir: str | os.PathLike,
-    data: str | os.PathLike | None = None,
+    data: Any = None,
     *,
     report: Report = console_output.show,
     **keywords: Any,
@@ -38,8 +38,9 @@ def evaluate(
 
     Args:
         workdir: The run's folder.
-        data: Labeled pictures in any form that training takes, of classes
-            that the run knows; None: the splits that the run was trained with.
+        data: Labeled pictures in any form that training takes, arrays too, of
+            classes that the run knows; None: the splits that the run was
+            trained with.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
 
@@ -54,8 +55,12 @@ def evaluate(
         RunError: Files of the run cannot be read.
         GateError: A metric is worse than `fail_below` allows.
     """
-    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
+    given = {"workdir": str(workdir), **keywords}
     config = options.from_keywords(command_configs.EvaluateConfig, given)
+    if data is not None:
+        cache_dir = pathlib.Path(config.cache_dir).expanduser()
+        named = scan.name_data(data, cache_dir=cache_dir)
+        config = options.replace(config, data=named)
     return evaluate_run(config, report=report)
 
 
@@ -122,6 +127,13 @@ def predict(
         DataError: There are no pictures.
         RunError: Files of the run cannot be read.
     """
+    if not isinstance(data, str | os.PathLike):
+        raise errors.UsageError(
+            "data must be the path of a picture, a folder or a table, or a "
+            f"pattern, got {type(data).__name__}. For arrays call "
+            "load_run(workdir).model, which takes RGB 0..255 [batch, size, "
+            "size, 3]."
+        )
     given = {"workdir": str(workdir), "data": str(data), **keywords}
     config = options.from_keywords(command_configs.PredictConfig, given)
     return predict_run(config, report=report)
