@@ -146,7 +146,7 @@ def time_graphs(folder: pathlib.Path) -> dict[str, NetworkLatency]:
 
 
 def describe_device() -> str:
-    """Describes host, processor, threads and devices; keys cached latencies."""
+    """Describes host, processor, threads and devices, to key latencies by."""
     hardware = environment.describe_environment()["hardware"]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
     devices = ", ".join(hardware["devices"])
