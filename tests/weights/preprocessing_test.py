@@ -243,7 +243,7 @@ def test_its_weights_alone_pass_the_scaling_on(tmp_path, backbone, randomize):
     run.set_weights(network.get_weights())
     path = tmp_path / "copied.weights.h5"
     run.save_weights(path)
-    preprocessing.record_network(path, run, "tiny")
+    preprocessing.record_scaling(path, run)
     report = loading.load(backbone, str(path)).report
     assert any("this is kept" in note for note in report.notes)
     _assert_same(backbone, run)

@@ -19,6 +19,7 @@ from tf_finetune.feature_cache import entries
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
+from tf_finetune.untrusted import keras_files
 from tf_finetune.weights import loading, preprocessing, weights_source
 from tf_finetune.workdir import json_schema
 
@@ -112,9 +113,8 @@ def fill_backbone(
             layers = _fill(target, source, chosen, config)
             with files.replacing(path) as temporary:
                 target.model.save_weights(temporary)
-                preprocessing.record_network(
-                    temporary, target.model, options.backbone
-                )
+                keras_files.write_backbone(temporary, options.backbone)
+                preprocessing.record_scaling(temporary, target.model)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
         layers = json_schema.read_json(
             about,

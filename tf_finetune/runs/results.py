@@ -17,7 +17,7 @@ from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import history
-from tf_finetune.weights import preprocessing
+from tf_finetune.untrusted import keras_files
 from tf_finetune.workdir import lifecycle, workdir_files
 
 
@@ -165,7 +165,7 @@ def save_weights(
     """Writes a model's weights and its backbone's name, atomically."""
     with files.replacing(place.weights) as temporary:
         model.save_weights(temporary)
-        preprocessing.record_network(temporary, model, backbone)
+        keras_files.write_backbone(temporary, backbone)
 
 
 def finish_run(

@@ -84,15 +84,13 @@ def adopt_scaling(
     )
 
 
-def record_network(path: pathlib.Path, model: keras.Model, name: str) -> None:
-    """Writes a network's backbone and its scaling of images into its weights.
+def record_scaling(path: pathlib.Path, model: keras.Model) -> None:
+    """Writes a network's scaling of images into a file of its weights.
 
     Args:
         path: A complete `.weights.h5`, changed in place.
         model: The network, a backbone with or without a head.
-        name: The backbone as `--backbone` takes it.
     """
-    keras_files.write_backbone(path, name)
     if model.input_shape[-1] != 3:
         return
     first = input_scaling.find_first_kernel_layer(model)
@@ -106,7 +104,7 @@ def adopt_recorded_scaling(
     file: saved_weights.SavedWeights,
     report: merge_report.MergeReport,
 ) -> merge_report.MergeReport:
-    """Makes a backbone scale its images as `record_network` wrote in a file.
+    """Makes a backbone scale its images as `record_scaling` wrote in a file.
 
     Args:
         backbone: Has the file's weights; changed in place.
