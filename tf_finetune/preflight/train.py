@@ -14,7 +14,7 @@ from tf_finetune.config import (
     train_config,
     training_options,
 )
-from tf_finetune.data import scan, unlabeled_files
+from tf_finetune.data import scan
 from tf_finetune.data import splits as data_splits
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
@@ -115,7 +115,7 @@ def check_pictures(
 
     Raises:
         UsageError: With these pictures an option has no effect.
-        DataError: The task cannot learn from them, or others are missing.
+        DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
     data_splits.check_fractions(config.data, splits)
@@ -126,8 +126,6 @@ def check_pictures(
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_names(config, inspected.class_names)
-    if place := config.unlabeled.unlabeled_data:
-        unlabeled_files.check_existence(place, flag="unlabeled_data")
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
