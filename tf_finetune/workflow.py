@@ -91,6 +91,10 @@ def train_run(
         cache_dir=config.output.cache_folder,
     )
     train_preflight.check_pictures(config, inspected)
+    if config.unlabeled.unlabeled_data:
+        unlabeled_files.check_existence(
+            config.unlabeled.unlabeled_data, flag="unlabeled_data"
+        )
     # After the checks that may refuse the data: an error stands alone.
     lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:

@@ -215,8 +215,7 @@ def _check_tensorboard(output: train_config.OutputOptions) -> None:
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "
-            "install 'tf_finetune[tensorboard]'. history.csv is written "
-            "without it."
+            "install 'tf_finetune[tensorboard]'. history.csv needs none."
         )
 
 
@@ -272,8 +271,7 @@ def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
         _refuse(f"--head_units={model.head_units}", "weights", units, memory)
     layers = model.surgery.head_layers
     if (needed := _count_weight_bytes(layers)) > memory:
-        shown = ",".join(layers)
-        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+        _refuse(f"--head_layers={','.join(layers)}", "weights", needed, memory)
 
 
 def _count_weight_bytes(layers: Sequence[str]) -> int:

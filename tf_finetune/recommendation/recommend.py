@@ -109,7 +109,7 @@ def recommend_run(
     found = candidates.list_candidates(config)
     # Now, rather than when the measurements are made and cannot be saved.
     folder = choose_folder(config)
-    if problem := files.find_write_problem(folder):
+    if problem := files.find_write_problem(folder, "folder"):
         raise errors.UsageError(
             f"--output={folder} cannot be written: {problem}. Choose another "
             "folder."
@@ -122,14 +122,14 @@ def recommend_run(
     # Importing TensorFlow takes seconds, which refused commands do not spend.
     environment.start_tensorflow()
     ranked = _compare(config, found, data, folder, budget)
-    from tf_finetune.recommendation import network_measuring, result_files
+    from tf_finetune.recommendation import network_costs, result_files
 
     content = result_files.build_json(
         config,
         ranked,
         budget,
         fingerprint=data.fingerprint,
-        device=network_measuring.describe_device(),
+        device=network_costs.describe_device(),
     )
     return _save(content, ranked, folder, report)
 
