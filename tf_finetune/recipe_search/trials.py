@@ -6,6 +6,8 @@ import hashlib
 import pathlib
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -50,6 +52,7 @@ class TrialNetwork:
         *,
         largest_batch: int | None,
         holds_out: bool,
+        shares: Sequence[float],
     ) -> None:
         """Builds the network, computes its features and solves the head.
 
@@ -61,7 +64,9 @@ class TrialNetwork:
             largest_batch: Largest batch size that fits into memory; None
                 without `--batch_size=auto`.
             holds_out: Whether trials are judged on training pictures, too.
+            shares: Values of `--interpolate` that trials are judged at.
         """
+        self._shares = shares
         place = workdir_files.Workdir(folder)
         place.checkpoints.mkdir(parents=True, exist_ok=True)
         context = run_preparation.prepare_run(
@@ -135,13 +140,12 @@ class TrialNetwork:
         self._choose_input()
         context = self._make_context(candidate)
         start = time.monotonic()
-        log_loss, accuracy = self._measure(context)
+        figures = self._measure(context)
         # Its weights are not needed any more.
         shutil.rmtree(context.place.path)
         return candidates.Trial(
             candidate=candidate,
-            log_loss=log_loss,
-            accuracy=accuracy,
+            **figures,
             seconds=round(time.monotonic() - start, 2),
             cache="on" if self._activations else "off",
         )
@@ -167,6 +171,7 @@ class TrialNetwork:
             learning_rate=candidate.learning_rate
             or context.config.training.learning_rate,
             layer_decay=candidate.layer_decay,
+            interpolate=1.0,
         )
         name = hashlib.sha256(candidate.text.encode()).hexdigest()[:16]
         place = workdir_files.Workdir(context.place.path / name)
@@ -180,22 +185,57 @@ class TrialNetwork:
             shared=place,
         )
 
-    def _measure(self, context: contexts.RunContext) -> tuple[float, float]:
-        """Returns log loss and accuracy on validation; NaN, 0 if diverged."""
+    def _measure(self, context: contexts.RunContext) -> dict[str, Any]:
+        """Fine-tunes and returns the figures of a `candidates.Trial`."""
         built, solution = context.assembly, self._solution
         assembly.assign_values(built.model.weights, self._probe)
         is_fresh = context.config.training.head_init == "random"
         start = self._fresh if is_fresh else solution.start or solution.weights
         assembly.assign_values(built.head.weights, start)
+        begun = assembly.copy_values(built.model.weights)
         try:
             fine_tune_stage.fine_tune(context, None, self._activations)
         except errors.DivergenceError as error:
             logging.warning("The trial diverged: %s", error)
-            return float("nan"), 0.0
-        found = _evaluate(context, self._activations).figures
-        if found is None:  # Predictions are not finite.
-            return float("nan"), 0.0
-        return found["log_loss"], found["accuracy"]
+            return dict(_DIVERGED)
+        ended = assembly.copy_values(built.model.weights)
+        judged = {}
+        for share in self._shares:
+            values = assembly.interpolate_values(begun, ended, share)
+            assembly.assign_values(built.model.weights, values)
+            judged[share] = _evaluate(context, self._activations)
+        return _choose_share(judged)
+
+
+_DIVERGED = {
+    "log_loss": float("nan"),
+    "accuracy": 0.0,
+    "interpolate": 1.0,
+    "uninterpolated": float("nan"),
+    "block_losses": (),
+}
+
+
+def _choose_share(
+    judged: Mapping[float, evaluate_split.SplitEvaluation],
+) -> dict[str, Any]:
+    """Returns the figures of a trial at the share with the lowest log loss."""
+    # Predictions that are not finite have no figures.
+    finite = {share: e for share, e in judged.items() if e.figures is not None}
+    if len(finite) < len(judged):
+        return dict(_DIVERGED)
+    losses = {share: e.figures["log_loss"] for share, e in finite.items()}
+    # Of equal ones the first, the nearest to the fine-tuned weights.
+    best = min(losses, key=losses.get)
+    rows = finite[best].evidence().losses
+    blocks = np.array_split(rows, min(len(rows), candidates.MOST_BLOCKS))
+    return {
+        "log_loss": losses[best],
+        "accuracy": finite[best].figures["accuracy"],
+        "interpolate": best,
+        "uninterpolated": losses[max(losses)],
+        "block_losses": tuple(float(block.mean()) for block in blocks),
+    }
 
 
 def _evaluate(

@@ -87,6 +87,7 @@ class FitStage:
             validation.
         rank: Maps the metrics of an epoch to a tuple, the greatest of which is
             the best epoch; None: the last epoch is kept.
+        keeps_last: Whether the last epoch is kept whatever its rank.
         patience: Epochs without a better rank before the stage ends; None: no
             early stopping.
         folder: Folder of checkpoints, from which an interrupted stage resumes;
@@ -112,6 +113,7 @@ class FitStage:
     batches: Callable[[int, int], tf.data.Dataset]
     validation: tf.data.Dataset | None = None
     rank: Rank | None = None
+    keeps_last: bool = False
     patience: int | None = None
     folder: pathlib.Path | None = None
     writes: bool = True
@@ -123,6 +125,19 @@ class FitStage:
     grace_seconds: float = 30.0
     max_recoveries: int = 2
     names: Callable[[int, int], Sequence[str]] | None = None
+
+    def prefers_last(
+        self, rows: Sequence[Mapping[str, float]], best: int | None
+    ) -> bool:
+        """Tells whether the last epoch is kept in place of the best so far.
+
+        Args:
+            rows: Metrics of each finished epoch, at least one; `rank` is set.
+            best: Index of the epoch that is kept so far; None: there is none.
+        """
+        if best is None or self.keeps_last:
+            return True
+        return self.rank(rows[-1]) > self.rank(rows[best])
 
 
 def list_metric_variables(model: keras.Model) -> list[keras.Variable]:

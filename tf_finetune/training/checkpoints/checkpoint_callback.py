@@ -140,7 +140,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         progress.rows.append({k: float(value) for k, value in logs.items()})
         progress.step = 0
         rows, best = progress.rows, progress.best
-        if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
+        if rank and self._stage.prefers_last(rows, best):
             progress.best = len(rows) - 1
             self._save_best()
         # The best weights may be averages; the checkpoint holds the weights.

@@ -1,0 +1,79 @@
+"""Comparison of trials: which of their settings is preferred."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tf_finetune.recipe_search import candidates
+from tf_finetune.recipe_search import facts as fact_types
+
+
+def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
+    """Returns the trial whose settings are preferred.
+
+    That is the one with the lowest log loss, the earliest of equals, unless the
+    trial of the settings that were best on other sets (`is_expected`) is within
+    a standard error of it: one standard error of a few dozen pictures is more
+    than most settings differ by. Trials whose loss is not finite are left out.
+    None: there is no other, or there was one trial alone, which was compared
+    with nothing.
+    """
+    lowest = _find_lowest(facts)
+    if lowest is None:
+        return None
+    for each in facts.trials:
+        # NaN is below nothing.
+        difference = each.log_loss - lowest.log_loss
+        is_close = difference <= each.estimate_error(lowest)
+        if is_close and each.candidate.is_expected:
+            return each
+    return lowest
+
+
+def explain_preference(facts: fact_types.Facts) -> str:
+    """Returns why `find_best` is not the trial with the lowest log loss.
+
+    Returns:
+        A clause with a semicolon before it; empty if it is that trial.
+    """
+    best, lowest = find_best(facts), _find_lowest(facts)
+    if best is lowest:
+        return ""
+    return (
+        f"; {lowest.log_loss:.3f} is lower by less than its standard error "
+        f"({best.estimate_error(lowest):.3f}), and on other sets these "
+        "settings were best"
+    )
+
+
+def find_best_by(
+    facts: fact_types.Facts, key: Callable[[candidates.Trial], Any]
+) -> tuple[candidates.Trial, ...]:
+    """Returns the trial of each key with the lowest log loss.
+
+    The preferred trial is always among them, whatever the others of its key.
+
+    Args:
+        facts: Their trials; those whose loss is not finite are left out.
+        key: Maps a trial to what divides them.
+
+    Returns:
+        Trials in the order of the first ones of their keys.
+    """
+    found: dict[Any, candidates.Trial] = {}
+    best = find_best(facts)
+    for each in facts.trials:
+        if not math.isfinite(each.log_loss):
+            continue
+        known = found.get(key(each))
+        is_lower = known is None or each.log_loss < known.log_loss
+        if each is best or (is_lower and known is not best):
+            found[key(each)] = each
+    return tuple(found.values())
+
+
+def _find_lowest(facts: fact_types.Facts) -> candidates.Trial | None:
+    if len(facts.trials) < 2:
+        return None
+    finite = [each for each in facts.trials if math.isfinite(each.log_loss)]
+    return min(finite, key=lambda each: each.log_loss, default=None)
