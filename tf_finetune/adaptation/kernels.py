@@ -60,7 +60,7 @@ class Kernel:
         return keras.ops.transpose(unordered, back)
 
     def align_columns(self, values: Any) -> Any:
-        """Reshapes a tensor of one value an output, to multiply the kernel."""
+        """Reshapes m values, one an output, to broadcast to the kernel."""
         shape = [
             size if axis in self.columns else 1
             for axis, size in enumerate(self.variable.shape)

@@ -68,7 +68,7 @@ def evaluate_predictions(
         batches, decision = _make_decision(task, data, split, batches)
     # Figures and answers by the same decision, such as thresholds.
     task = task.with_decision(decision)
-    found = task.figures.judge(data, split, seed=seed)
+    found = task.figures.create_evaluator(data, split, seed=seed)
     paths = iter([picture.path for picture in data.split(split)])
     wanted, kept, rows, start, is_finite = set(keep), [], [], 0, True
     for batch in batches:

@@ -100,17 +100,7 @@ def fill_backbone(
         path = folder / f"{key}.weights.h5"
         about = folder / f"{key}.json"
         if not (path.is_file() and about.is_file()):
-            logging.info(
-                "Filling %s from %s on %d pictures.",
-                options.backbone, options.init_from, len(chosen),
-            )  # fmt: skip
-            batches = split_evaluation.load_images(
-                chosen, config, image_size=target.image_size
-            )
-            images = np.concatenate([np.asarray(each) for each in batches])
-            layers = transplant.fill_network(
-                target, source, images, seed=config.seed
-            )
+            layers = _fill(target, source, chosen, config)
             with files.replacing(path) as temporary:
                 target.model.save_weights(temporary)
                 keras_files.write_backbone(temporary, options.backbone)
@@ -133,6 +123,26 @@ def fill_backbone(
             for each in layers
         ),
     )
+
+
+def _fill(
+    target: backbones.Backbone,
+    source: backbones.Backbone,
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+) -> Sequence[transplant.FilledLayer]:
+    """Fills the target from the source on pictures; returns its layers."""
+    logging.info(
+        "Filling %s from %s on %d pictures.",
+        config.model.backbone,
+        config.model.init_from,
+        len(pictures),
+    )
+    batches = split_evaluation.load_images(
+        pictures, config, image_size=target.image_size
+    )
+    images = np.concatenate([np.asarray(each) for each in batches])
+    return transplant.fill_network(target, source, images, seed=config.seed)
 
 
 def _list_training_pictures(

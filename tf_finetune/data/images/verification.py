@@ -98,12 +98,7 @@ def decode_pictures(
         cache_dir, resize=resize, pixels=pixels
     )
     known = decode_results.read_results(store)
-    # Known contents are not read again, so that their files are looked for.
-    found = {
-        picture.path: "cannot be read: the file no longer exists"
-        for picture in pictures
-        if picture.sha256 in known and not os.path.isfile(picture.path)
-    }
+    found = _find_missing(pictures, known)
     judge = functools.partial(
         _decode_and_measure, image_size=image_size, resize=resize, pixels=pixels
     )
@@ -130,6 +125,18 @@ def decode_pictures(
     if report:
         report(_list_verified(pictures, judged, found))
     return found
+
+
+def _find_missing(
+    pictures: Sequence[examples.Picture],
+    known: Mapping[str, decode_results.DecodeResult],
+) -> dict[str, str]:
+    # Known contents are not read again, so that their files are looked for.
+    return {
+        picture.path: "cannot be read: the file no longer exists"
+        for picture in pictures
+        if picture.sha256 in known and not os.path.isfile(picture.path)
+    }
 
 
 def explain_failure(message: str, contents: bytes) -> str:

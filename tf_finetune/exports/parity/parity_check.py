@@ -147,7 +147,7 @@ def check_predictions(
 
 
 def describe_calibration(job: jobs.ExportJob) -> dict[str, Any]:
-    """Returns `parity.json`'s entry "temperature"; empty if not calibrated."""
+    """Returns `{"temperature": job.temperature}`; {} if not calibrated."""
     return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
