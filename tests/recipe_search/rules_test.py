@@ -146,6 +146,6 @@ def test_a_preference_is_explained(make_facts, make_trial):
     assert found.value == ("all",)
     assert found.because == (
         "validation log loss 0.420 (accuracy 0.900) against 0.400 (0.900) of "
-        "top; 0.400 is lower by less than its standard error (0.180), and on "
-        "other sets these settings were best"
+        "top; 0.400 is lower by less than two standard errors (0.180 each), "
+        "and on other sets these settings were best"
     )

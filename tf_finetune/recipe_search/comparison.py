@@ -7,16 +7,20 @@ from typing import Any
 from tf_finetune.recipe_search import candidates
 from tf_finetune.recipe_search import facts as fact_types
 
+# Standard errors by which a trial must be better than the one of the settings
+# that are expected to be the best: about the 5 % level of a paired test.
+_ERRORS = 2
+
 
 def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
     """Returns the trial whose settings are preferred.
 
     That is the one with the lowest log loss, the earliest of equals, unless the
     trial of the settings that were best on other sets (`is_expected`) is within
-    a standard error of it: one standard error of a few dozen pictures is more
-    than most settings differ by. Trials whose loss is not finite are left out.
-    None: there is no other, or there was one trial alone, which was compared
-    with nothing.
+    two standard errors of it: with a few dozen pictures, one of several others
+    is often lower by one by chance. Trials whose loss is not finite are left
+    out. None: there is no other, or there was one trial alone, which was
+    compared with nothing.
     """
     lowest = _find_lowest(facts)
     if lowest is None:
@@ -24,7 +28,7 @@ def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
     for each in facts.trials:
         # NaN is below nothing.
         difference = each.log_loss - lowest.log_loss
-        is_close = difference <= each.estimate_error(lowest)
+        is_close = difference <= _ERRORS * each.estimate_error(lowest)
         if is_close and each.candidate.is_expected:
             return each
     return lowest
@@ -40,8 +44,8 @@ def explain_preference(facts: fact_types.Facts) -> str:
     if best is lowest:
         return ""
     return (
-        f"; {lowest.log_loss:.3f} is lower by less than its standard error "
-        f"({best.estimate_error(lowest):.3f}), and on other sets these "
+        f"; {lowest.log_loss:.3f} is lower by less than two standard errors "
+        f"({best.estimate_error(lowest):.3f} each), and on other sets these "
         "settings were best"
     )
 

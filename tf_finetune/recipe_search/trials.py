@@ -6,7 +6,7 @@ import hashlib
 import pathlib
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,15 @@ from tf_finetune import errors
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import options, train_config
 from tf_finetune.data import scan
-from tf_finetune.evaluation import evaluate_split
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly
-from tf_finetune.recipe_search import candidates, facts, held_out
+from tf_finetune.recipe_search import candidates, facts, held_out, share_choice
 from tf_finetune.runs import (
     boundary_activations,
     cache_choice,
     fine_tune_stage,
     head_stage,
     run_preparation,
-    split_evaluation,
     train,
 )
 from tf_finetune.runs import context as contexts
@@ -197,58 +195,10 @@ class TrialNetwork:
             fine_tune_stage.fine_tune(context, None, self._activations)
         except errors.DivergenceError as error:
             logging.warning("The trial diverged: %s", error)
-            return dict(_DIVERGED)
-        ended = assembly.copy_values(built.model.weights)
-        judged = {}
-        for share in self._shares:
-            values = assembly.interpolate_values(begun, ended, share)
-            assembly.assign_values(built.model.weights, values)
-            judged[share] = _evaluate(context, self._activations)
-        return _choose_share(judged)
-
-
-_DIVERGED = {
-    "log_loss": float("nan"),
-    "accuracy": 0.0,
-    "interpolate": 1.0,
-    "uninterpolated": float("nan"),
-    "block_losses": (),
-}
-
-
-def _choose_share(
-    judged: Mapping[float, evaluate_split.SplitEvaluation],
-) -> dict[str, Any]:
-    """Returns the figures of a trial at the share with the lowest log loss."""
-    # Predictions that are not finite have no figures.
-    finite = {share: e for share, e in judged.items() if e.figures is not None}
-    if len(finite) < len(judged):
-        return dict(_DIVERGED)
-    losses = {share: e.figures["log_loss"] for share, e in finite.items()}
-    # Of equal ones the first, the nearest to the fine-tuned weights.
-    best = min(losses, key=losses.get)
-    rows = finite[best].evidence().losses
-    blocks = np.array_split(rows, min(len(rows), candidates.MOST_BLOCKS))
-    return {
-        "log_loss": losses[best],
-        "accuracy": finite[best].figures["accuracy"],
-        "interpolate": best,
-        "uninterpolated": losses[max(losses)],
-        "block_losses": tuple(float(block.mean()) for block in blocks),
-    }
-
-
-def _evaluate(
-    context: contexts.RunContext,
-    activations: boundary_activations.BoundaryActivations | None,
-) -> evaluate_split.SplitEvaluation:
-    if activations is None:
-        return split_evaluation.evaluate_model(context, "validation")
-    return split_evaluation.evaluate_logits(
-        context,
-        ["validation"],
-        lambda split: activations.stream_logits(context, split),
-    )["validation"]
+            return dict(share_choice.DIVERGED)
+        return share_choice.judge_shares(
+            context, self._activations, begun, self._shares
+        )
 
 
 def _judge(
