@@ -126,19 +126,6 @@ class FitStage:
     max_recoveries: int = 2
     names: Callable[[int, int], Sequence[str]] | None = None
 
-    def prefers_last(
-        self, rows: Sequence[Mapping[str, float]], best: int | None
-    ) -> bool:
-        """Tells whether the last epoch is kept in place of the best so far.
-
-        Args:
-            rows: Metrics of each finished epoch, at least one; `rank` is set.
-            best: Index of the epoch that is kept so far; None: there is none.
-        """
-        if best is None or self.keeps_last:
-            return True
-        return self.rank(rows[-1]) > self.rank(rows[best])
-
 
 def list_metric_variables(model: keras.Model) -> list[keras.Variable]:
     """Lists the variables of a compiled model's loss and metrics.

@@ -137,8 +137,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         progress, rank = self.progress, self._stage.rank
         progress.rows.append({k: float(value) for k, value in logs.items()})
         progress.step = 0
-        rows, best = progress.rows, progress.best
-        if rank and self._stage.prefers_last(rows, best):
+        rows, keeps_last = progress.rows, self._stage.keeps_last
+        if rank and (keeps_last or progress.last_is_best(rank)):
             progress.best = len(rows) - 1
             self._save_best()
         # The best weights may be averages; the checkpoint holds the weights.
