@@ -185,7 +185,10 @@ class UnlabeledOptions:
 
     @property
     def effective_objective(self) -> str:
-        """The name of the objective; where `objective` is None, its default."""
+        """The objective; by default "pseudo_label" with unlabeled pictures.
+
+        Without them the default is "supervised".
+        """
         if self.objective is not None:
             return self.objective
         return "pseudo_label" if self.unlabeled_data else "supervised"
@@ -248,7 +251,7 @@ class TrainConfig:
 
 
 def check_skipped(names: tuple[str, ...]) -> None:
-    """Checks a value of `--recipe_skip`.
+    """Checks the names of options that `--recipe_skip` lists.
 
     Raises:
         UsageError: A name is no option that a recipe chooses.

@@ -76,6 +76,32 @@ def find_best_by(
     return tuple(found.values())
 
 
+def describe_network(trial: candidates.Trial) -> str:
+    """Formats figures and layers of a trial: "0.35 (0.85) of top"."""
+    return (
+        f"{trial.log_loss:.3f} ({trial.accuracy:.3f}) of "
+        f"{','.join(trial.candidate.trainable)}"
+    )
+
+
+def describe_decay(trial: candidates.Trial) -> str:
+    """Describes the learning rates of all layers of a trial in words."""
+    if trial.candidate.layer_decay == 1:
+        return "one rate for all layers"
+    return "rates that fall towards the input"
+
+
+def list_losses(trials: list[candidates.Trial], best: candidates.Trial) -> str:
+    """Lists losses in the order of the rates, the best one in brackets."""
+    shown = [f"{each.log_loss:.3f}" for each in trials]
+    losses = " ".join(
+        f"[{text}]" if each is best else text
+        for each, text in zip(trials, shown, strict=True)
+    )
+    rates = " ".join(f"{each.candidate.learning_rate:g}" for each in trials)
+    return f"{losses} at {rates}"
+
+
 def _find_lowest(facts: fact_types.Facts) -> candidates.Trial | None:
     if len(facts.trials) < 2:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_finetune.config import options, training_options
-from tf_finetune.recipe_search import candidates, comparison, decisions
+from tf_finetune.recipe_search import comparison, decisions
 from tf_finetune.recipe_search import facts as fact_types
 
 # BiT-HyperRule's sizes of data (Kolesnikov et al. 2020, section 3.3).
@@ -18,7 +18,10 @@ _MEDIUM_STEPS, _LARGE_STEPS = 10_000, 20_000
 
 
 def choose_augmentation(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses strong augmentation, MixUp included, for 20,000 pictures."""
+    """Chooses "strong" augmentation from 20,000 training pictures on.
+
+    None with fewer, with `--cache=on`, and for tasks without a log loss.
+    """
     # Mixed pictures cannot be cached, and their labels are shares of classes.
     is_possible = facts.can_compare and facts.settings["cache"] != "on"
     if facts.training_pictures < _MEDIUM or not is_possible:
@@ -31,7 +34,10 @@ def choose_augmentation(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_epochs(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses 10,000 steps from 20,000 pictures on, 20,000 from 500,000."""
+    """Chooses epochs of 10,000 steps in all from 20,000 pictures on.
+
+    From 500,000 training pictures on they have 20,000 steps; None below 20,000.
+    """
     if facts.training_pictures < _MEDIUM:
         return None
     is_large = facts.training_pictures >= _LARGE
@@ -60,7 +66,10 @@ def choose_keep_epoch(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layers of the trial that is preferred."""
+    """Chooses the layers of the trial that is preferred.
+
+    None if trials of other layers are lacking.
+    """
     best = comparison.find_best(facts)
     compared = comparison.find_best_by(
         facts, lambda each: each.candidate.trainable
@@ -72,14 +81,17 @@ def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
         value=best.candidate.trainable,
         because=f"validation log loss {best.log_loss:.3f} (accuracy "
         f"{best.accuracy:.3f}) against "
-        + ", ".join(_describe_network(each) for each in others)
+        + ", ".join(comparison.describe_network(each) for each in others)
         + comparison.explain_preference(facts),
         compared=compared,
     )
 
 
 def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layer decay of the trial that is preferred."""
+    """Chooses the layer decay of the trial that is preferred.
+
+    None if its layers were not tried with another one.
+    """
     best = comparison.find_best(facts)
     if best is None:
         return None
@@ -100,15 +112,15 @@ def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
     )
     return decisions.Choice(
         value=best.candidate.layer_decay,
-        because=f"{_describe_decay(best)}, validation log loss "
+        because=f"{comparison.describe_decay(best)}, validation log loss "
         f"{best.log_loss:.3f} against {other.log_loss:.3f} of "
-        f"{_describe_decay(other)}{comparison.explain_preference(facts)}",
+        f"{comparison.describe_decay(other)}{comparison.explain_preference(facts)}",
         compared=tuple(same),
     )
 
 
 def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the rate of the trial that is preferred."""
+    """Chooses the learning rate of the trial that is preferred, if any."""
     best = comparison.find_best(facts)
     if best is None or best.candidate.learning_rate is None:
         return None
@@ -131,7 +143,7 @@ def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
         value=best.candidate.learning_rate,
         because=f"best of {_COUNTS.get(len(same), len(same))} runs on "
         f"{'cached features' if best.cache == 'on' else 'pictures'}, "
-        f"validation log loss {_list_losses(same, best)}"
+        f"validation log loss {comparison.list_losses(same, best)}"
         f"{comparison.explain_preference(facts)}",
         compared=tuple(same),
     )
@@ -274,27 +286,3 @@ def _batch_size(facts: fact_types.Facts) -> int:
     # "auto" is found later; the rules count with the reference size.
     size = facts.settings["batch_size"]
     return 32 if size == "auto" else size
-
-
-def _describe_network(trial: candidates.Trial) -> str:
-    return (
-        f"{trial.log_loss:.3f} ({trial.accuracy:.3f}) of "
-        f"{','.join(trial.candidate.trainable)}"
-    )
-
-
-def _describe_decay(trial: candidates.Trial) -> str:
-    if trial.candidate.layer_decay == 1:
-        return "one rate for all layers"
-    return "rates that fall towards the input"
-
-
-def _list_losses(trials: list[candidates.Trial], best: candidates.Trial) -> str:
-    """Lists losses in the order of the rates, the best one in brackets."""
-    shown = [f"{each.log_loss:.3f}" for each in trials]
-    losses = " ".join(
-        f"[{text}]" if each is best else text
-        for each, text in zip(trials, shown, strict=True)
-    )
-    rates = " ".join(f"{each.candidate.learning_rate:g}" for each in trials)
-    return f"{losses} at {rates}"

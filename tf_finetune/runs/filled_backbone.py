@@ -45,6 +45,8 @@ _LAYER = json_schema.Record(
 class FilledBackbone:
     """Weights of a backbone that were taken from a relative.
 
+    A relative is a wider or deeper network of the backbone's family.
+
     Attributes:
         path: The weights file.
         origin: Value of `--init_from`.
@@ -56,7 +58,7 @@ class FilledBackbone:
     layers: tuple[transplant.FilledLayer, ...]
 
     def describe(self, loaded: loading.LoadedWeights) -> loading.LoadedWeights:
-        """Returns the record of the loaded file with its origin and table."""
+        """Returns a copy of `loaded` that names `--init_from` and `layers`."""
         table = transplant.format_table(self.layers)
         return dataclasses.replace(
             loaded,
@@ -68,7 +70,7 @@ class FilledBackbone:
 def fill_backbone(
     config: train_config.TrainConfig, inspected: scan.InspectedPictures
 ) -> FilledBackbone:
-    """Fills the backbone of a config from its `--init_from`.
+    """Fills the backbone of a config from the network of `--init_from`.
 
     The weights are kept in the cache directory, where a later call with the
     same networks and pictures finds them.

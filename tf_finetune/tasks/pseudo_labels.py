@@ -77,7 +77,7 @@ class MaskPseudoLabels(Protocol):
     """Protocol of pseudo-labels (predicted classes) of pixels.
 
     Attributes:
-        by: How labels come about; "predictions": a model predicts them.
+        by: "predictions", the only source of labels of pixels.
         exclusive: Whether a pixel has exactly one of the outputs.
     """
 

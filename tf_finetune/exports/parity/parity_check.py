@@ -270,7 +270,7 @@ def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 
 
 def read_figures(path: pathlib.Path) -> Mapping[str, Any]:
-    """Reads the figures of the export `path`; empty if there are none."""
+    """Reads the recorded comparison of an exported file; {} without one."""
     return export_refusal.read_parity_file(path.parent).get(path.name, {})
 
 

@@ -39,10 +39,10 @@ class BoundedRequest:
     Args:
         app: The ASGI application that gets the request, with `pool` in
             `scope["state"]`.
-        limits: Largest size of a body.
-        budget: Bytes of bodies that may be held at the same time.
+        limits: Has the largest size of a body in bytes.
+        budget: Counter of the bytes that all bodies in memory may have.
         hosts: The server's host names, see `list_expected_hosts`.
-        pool: Threads in which bodies are decompressed.
+        pool: Executor whose threads decompress bodies.
     """
 
     def __init__(

@@ -221,7 +221,7 @@ def format_classes(split: str, result: Mapping[str, Any]) -> str:
 
     Args:
         split: Name of the split, for the heading.
-        result: Metrics of the split, with `per_class` and the averages.
+        result: Metrics of the split, as `compute_metrics` returns them.
     """
     lines = [
         f"{terminal_escapes.pad_name(split + ', by class', _NAME_WIDTH)}"

@@ -223,7 +223,7 @@ def format_classes(split: str, result: Mapping[str, Any]) -> str:
 
     Args:
         split: Name of the split, for the heading.
-        result: Metrics of the split, with `per_class` and the averages.
+        result: Metrics of the split, as `compute_metrics` returns them.
     """
     rows = list(result["per_class"].items())
     heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
