@@ -114,7 +114,9 @@ COMMANDS = {
         config="tf_finetune.config.serve_config:ServeConfig",
         usage="Serves an exported run with TensorFlow Serving's APIs and a "
         "demo page:\n"
-        "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501",
+        "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501\n"
+        "or several adapters of one backbone:\n"
+        "  python -m tf_finetune.serve --adapters=runs/a,runs/b --port=8501",
     ),
     "client": Command(
         summary="send pictures to a served model",

@@ -16,6 +16,8 @@ def _make_context(folder: pathlib.Path, numbers: dict | None):
     make = types.SimpleNamespace
     return make(
         place=workdir_files.Workdir(folder),
+        stages=(),
+        networks=make(boundary=None),
         adapted=make(adapter=make(find_merged=lambda: numbers)),
         assembly=make(head=make(weights=[np.zeros(2)])),
         config=make(model=make(adapter_precision="float16")),

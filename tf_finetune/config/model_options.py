@@ -180,7 +180,8 @@ class ModelOptions:
         "freeze",
         "How fine-tuning changes the backbone: freeze trains the layers of "
         "--trainable and keeps the others as pretrained; lora, norm, bias and "
-        "scale_shift train a few new numbers instead, e.g. lora+norm.",
+        "scale_shift train a few new numbers instead, e.g. lora+norm. With "
+        "--stages it is the method of the stages called adapter.",
         used_by=conditions.FINE_TUNING,
         names_part=True,
         known_parts=("freeze", "lora", "norm", "bias", "scale_shift"),

@@ -232,6 +232,16 @@ class TrainConfig:
             _ = self.recipe.budget_seconds  # Raises for an impossible one.
 
     @property
+    def adaptations(self) -> tuple[str, ...]:
+        """Methods of fine-tuning: `--adaptation`, or those of the stages."""
+        if not self.training.stages:
+            return (self.model.adaptation,)
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.config import fit_stage_options
+
+        return fit_stage_options.list_adaptations(self)
+
+    @property
     def has_gradient_steps(self) -> bool:
         """Whether the run trains by gradient steps after solving the head.
 
