@@ -41,7 +41,7 @@ def manage_adapters(
     weights = _choose_weights(config, parts)
     outputs = _choose_outputs(config, [*parts])
     for path in outputs:
-        finished_run_files.check_writable(str(path), config.output)
+        finished_run_files.check_writable(path, config.output, "file")
     environment.start_tensorflow()
     # Each task has its own head on the same backbone.
     for (saved, _), output in zip(parts.values(), outputs, strict=True):

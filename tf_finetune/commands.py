@@ -182,8 +182,10 @@ def start(name: str) -> None:
         load(command.function)()
         return
 
-    if sys.argv[1:2] and sys.argv[1] in command.actions:
-        sys.argv[1] = f"--action={sys.argv[1]}"
+    word = sys.argv[1] if command.actions and sys.argv[1:] else "-"
+    # A misspelled action, too: the error of the flag lists those there are.
+    if not word.startswith("-") and "=" not in word:
+        sys.argv[1] = f"--action={word}"
 
     def main(config: Any) -> None:
         # The function's module takes seconds to import: a stop before it

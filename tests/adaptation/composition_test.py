@@ -152,3 +152,12 @@ def test_a_head_with_a_backbone_of_its_own_shares_none(
     monkeypatch.setattr(assembly, "replace_head", lambda *_: plain)
     with pytest.raises(errors.UsageError, match="builds its backbone again"):
         composition.build_beside(saved, built)
+
+
+def test_weights_of_the_base_may_be_an_adapter(saved, plain, tmp_path):
+    path = tmp_path / "first.h5"
+    adapter_file.write(path, saved, "float32")
+    built = composition.build_adapted(saved, str(path))
+    found = _read(built, saved)
+    for name, wanted in _merge_by_hand(saved, plain).items():
+        np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-6)

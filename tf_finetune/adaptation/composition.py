@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.adaptation import adapter_file, adapters, carrier
+from tf_finetune.adaptation import adapter_file, adapters, carrier, method
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.tasks import catalog as tasks
@@ -109,7 +109,7 @@ def build_adapted(
 
     Args:
         saved: Content of the file.
-        weights: Weights of its base: a name or a path.
+        weights: Weights of its base, as `--weights` takes them.
 
     Returns:
         A new assembly with the head of the file.
@@ -118,8 +118,8 @@ def build_adapted(
         UsageError: The task needs more than the file holds.
         RunError: The head does not fit.
     """
-    built = assembly.build_model(
-        saved.options,
+    built = method.build_model(
+        dataclasses.replace(saved.options, weights=weights),
         _find_task(saved),
         saved.class_names,
         saved.facts["base"]["seed"],

@@ -192,7 +192,7 @@ class TrainingOptions:
     clip_norm: float | Literal["auto"] | None = options.option(
         "auto",
         "Clip the gradient of all weights together to this norm; auto: 1 with "
-        "--trainable=all, else none.",
+        "--trainable=all and in stages of all, else none.",
         used_by=conditions.FINE_TUNING,
     )
     clip_variable_norm: float | None = options.option(

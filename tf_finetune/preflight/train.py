@@ -64,7 +64,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     unused_options.check_options(
         config, unused_options.find_training_choices(config, task, head)
     )
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_config(config, head)
@@ -122,10 +122,10 @@ def check_pictures(
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
-        kept_classes.check_names(config, inspected.class_names)
+        kept_classes.check_names(config, inspected)
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
@@ -215,8 +215,7 @@ def _check_tensorboard(output: train_config.OutputOptions) -> None:
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "
-            "install 'tf_finetune[tensorboard]'. history.csv is written "
-            "without it."
+            "install 'tf_finetune[tensorboard]'. history.csv needs none."
         )
 
 
@@ -272,8 +271,7 @@ def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
         _refuse(f"--head_units={model.head_units}", "weights", units, memory)
     layers = model.surgery.head_layers
     if (needed := _count_weight_bytes(layers)) > memory:
-        shown = ",".join(layers)
-        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+        _refuse(f"--head_layers={','.join(layers)}", "weights", needed, memory)
 
 
 def _count_weight_bytes(layers: Sequence[str]) -> int:

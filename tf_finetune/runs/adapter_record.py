@@ -151,13 +151,17 @@ def _describe_base(
 ) -> dict[str, Any]:
     chosen = trained.options
     spec = context.assembly.backbone.spec
-    origin = chosen.init_from or chosen.weights
-    is_name = origin in weights_source.list_names(spec)
-    # Weights that were filled from another network's are in no file.
-    is_name = is_name and chosen.init_from is None
+    if chosen.init_from is not None:
+        # Filled weights are in the cache directory alone.
+        path = context.assembly.loaded.path
+        name, file = None, f"{path.parent.name}/{path.name} in --cache_dir"
+    elif chosen.weights in weights_source.list_names(spec):
+        name, file = chosen.weights, ""
+    else:
+        name, file = None, pathlib.Path(chosen.weights).name
     return {
         "sha256": trained.adapted.adapter.base_sha256,
-        "weights": chosen.weights if is_name else None,
-        "file": "" if is_name else pathlib.Path(origin).name,
+        "weights": name,
+        "file": file,
         "seed": context.assembly.seed,
     }

@@ -135,7 +135,7 @@ def _describe_weights(context: contexts.RunContext) -> str:
 
 def _describe_classes(context: contexts.RunContext) -> str:
     """Describes the origin of the classes where an earlier run's are kept."""
-    if context.config.model.classes != "keep":
+    if not context.config.model.keeps_classes:
         return ""
     from tf_finetune.runs import kept_classes
 
