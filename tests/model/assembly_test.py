@@ -76,3 +76,13 @@ def test_mlp_and_l2_are_built_as_asked():
     expected = 0.5 * ((kernel**2).sum() + (hidden**2).sum())
     assert float(sum(built.model.losses)) == pytest.approx(expected, rel=1e-5)
     assert built.head_layers == ("head_hidden", "logits")
+
+
+def test_weights_are_interpolated_between_two_values():
+    start = [np.array([1.0, 3.0], "float32"), np.array([7, 8])]
+    end = [np.array([2.0, -1.0], "float32"), np.array([9, 9])]
+    found = assembly.interpolate_values(start, end, 0.75)
+    # 1 + 0.75 · 1 and 3 - 0.75 · 4; whole numbers are taken as they are.
+    np.testing.assert_array_equal(found[0], np.float32([1.75, 0.0]))
+    np.testing.assert_array_equal(found[1], [9, 9])
+    assert [each.dtype for each in found] == [each.dtype for each in end]

@@ -57,7 +57,9 @@ _GIVEN = {
     "head_units": 9,
     "image_column": "file",
     "image_root": "pictures",
+    "interpolate": 0.5,
     "keep_checkpoints": 3,
+    "keep_epoch": "last",
     "label_column": "kind",
     "label_separator": "comma",
     "label_smoothing": 0.1,
@@ -200,7 +202,8 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
         train.check_config(_config(**alone))
-    if option == "head_start_strength":  # It is for a head that is solved.
+    # These are for a head that is solved.
+    if option in ("head_start_strength", "interpolate"):
         return
     _check(_config(head_init="random", **alone))
     _check(_config(objective="fixmatch", unlabeled_data="x", **alone))

@@ -77,14 +77,15 @@ def test_the_cost_of_the_top_is_counted_on_cached_views(make_facts):
     top, *_, everything, _ = candidates.list_candidates(make_facts())
     found = make_facts(costs=_COSTS)
     # 3 s to start, 1,800 views of 0.002 + 0.8 · 0.01 s, and ten epochs of 600
-    # steps of 3 · 0.2 · 0.01 s and 150 passes of 0.2 · 0.01 s.
+    # steps of 3 · 0.2 · 0.01 s; 150 passes of 0.2 · 0.01 s after each epoch and
+    # at three shares of the way.
     assert candidates.estimate_seconds(top, found) == pytest.approx(
-        3 + 18 + 10 * (3.6 + 0.3)
+        3 + 18 + 10 * 3.6 + 13 * 0.3
     )
     # 15 s to start; every step decodes its picture: 0.002 + 3 · 0.01 s, and
     # each validation pass 0.002 + 0.01 s.
     assert candidates.estimate_seconds(everything, found) == pytest.approx(
-        15 + 10 * (600 * 0.032 + 150 * 0.012)
+        15 + 10 * 600 * 0.032 + 13 * 150 * 0.012
     )
 
 
@@ -94,3 +95,28 @@ def test_the_time_of_a_trial_of_the_same_layers_is_taken(
     found = make_facts(costs=_COSTS, trials=(make_trial(0.4),))
     _, second, *_ = candidates.list_candidates(found)
     assert candidates.estimate_seconds(second, found) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (1.0, 0.75, 0.5)),
+        ({"interpolate": 0.9}, (0.9,)),
+        ({"head_init": "random"}, (1.0,)),
+        ({"adaptation": "lora"}, (1.0,)),
+    ],
+)
+def test_shares_are_tried_where_they_have_a_meaning(
+    make_facts, given, expected
+):
+    assert candidates.list_shares(make_facts(given)) == expected
+
+
+def test_the_error_of_a_difference_is_that_of_paired_blocks(make_trial):
+    first = make_trial(0.4, block_losses=(0.1, 0.3, 0.8))
+    second = make_trial(0.5, block_losses=(0.2, 0.4, 0.9))
+    # Equally apart in each block.
+    assert first.estimate_error(second) == pytest.approx(0, abs=1e-12)
+    third = make_trial(0.5, block_losses=(0.1, 0.3, 1.1))
+    # Differences 0, 0, -0.3: deviation 0.3 / sqrt(3), over three blocks.
+    assert first.estimate_error(third) == pytest.approx(0.1)

@@ -40,17 +40,31 @@ def make_facts():
 
 @pytest.fixture
 def make_trial():
-    """Builds the trial of settings with a log loss."""
+    """Builds the trial of settings with a log loss; keywords change it."""
 
-    def build(log_loss, rate=1e-3, trainable="top", decay="auto", cache="on"):
+    def build(
+        log_loss,
+        rate=1e-3,
+        trainable="top",
+        decay="auto",
+        cache="on",
+        **changes,
+    ):
+        figures = {
+            "accuracy": 0.9,
+            "interpolate": 1.0,
+            "uninterpolated": log_loss,
+            # Those of a diverged trial are not there.
+            "block_losses": (log_loss, log_loss) if log_loss > 0 else (),
+            "seconds": 2.0,
+        }
         return candidates.Trial(
             candidate=candidates.Candidate(
                 trainable=(trainable,), layer_decay=decay, learning_rate=rate
             ),
             log_loss=log_loss,
-            accuracy=0.9,
-            seconds=2.0,
             cache=cache,
+            **{**figures, **changes},
         )
 
     return build

@@ -43,6 +43,9 @@ class _Network:
             candidate=candidate,
             log_loss=self._losses[candidate],
             accuracy=0.9,
+            interpolate=1.0,
+            uninterpolated=self._losses[candidate],
+            block_losses=(self._losses[candidate],),
             seconds=3.0,
             cache="on",
         )

@@ -91,7 +91,8 @@ def test_the_layers_with_the_lowest_log_loss_are_chosen(make_facts, make_trial):
 
 
 def test_equal_losses_keep_the_cheaper_settings(make_facts, make_trial):
-    trials = (make_trial(0.4), make_trial(0.4, trainable="all", cache="off"))
+    uniform = make_trial(0.4, trainable="all", decay=1.0, cache="off")
+    trials = (make_trial(0.4), uniform)
     assert _changes(make_facts(trials=trials))["trainable"] == ("top",)
 
 
@@ -104,3 +105,47 @@ def test_a_diverged_trial_is_never_chosen(make_facts, make_trial):
 
 def test_a_single_trial_decides_nothing(make_facts, make_trial):
     assert _changes(make_facts(trials=(make_trial(0.4),))) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"validation_pictures": 99}, {"keep_epoch": "last"}),
+        ({"validation_pictures": 100}, {}),
+        ({"validation_pictures": 99, "can_compare": False}, {}),
+    ],
+)
+def test_few_validation_pictures_choose_no_epoch(make_facts, changes, expected):
+    assert _changes(make_facts(**changes)) == expected
+
+
+@pytest.mark.parametrize("given", [{"patience": 9}, {"schedule": "constant"}])
+def test_an_epoch_is_chosen_where_options_of_the_run_ask_for_it(
+    make_facts, given
+):
+    found = make_facts(given, given=frozenset(), validation_pictures=50)
+    assert _changes(found) == {}
+
+
+def test_the_share_of_the_preferred_trial_is_chosen(make_facts, make_trial):
+    trials = (
+        make_trial(0.43, interpolate=0.5, uninterpolated=0.46),
+        make_trial(0.40, 3e-3, interpolate=0.75, uninterpolated=0.41),
+    )
+    found = _decide(make_facts(trials=trials))["interpolate"]
+    assert found.value == 0.75
+    assert found.because.endswith("log loss is 0.400, at its end 0.410")
+    whole = (make_trial(0.43, interpolate=0.5), make_trial(0.40, 3e-3))
+    assert "interpolate" not in _decide(make_facts(trials=whole))
+
+
+def test_a_preference_is_explained(make_facts, make_trial):
+    top = make_trial(0.40, block_losses=(0.2, 0.6))
+    everything = make_trial(0.42, trainable="all", block_losses=(0.4, 0.44))
+    found = _decide(make_facts(trials=(top, everything)))["trainable"]
+    assert found.value == ("all",)
+    assert found.because == (
+        "validation log loss 0.420 (accuracy 0.900) against 0.400 (0.900) of "
+        "top; 0.400 is lower by less than two standard errors (0.180 each), "
+        "and on other sets these settings were best"
+    )

@@ -1,8 +1,13 @@
 """The compiled trainer of the fine-tuning stage."""
 
+import dataclasses
+import shutil
+
 import keras
 import numpy as np
 
+from tf_finetune.config import options
+from tf_finetune.model import assembly
 from tf_finetune.runs import fine_tune_stage as trainers
 
 
@@ -48,3 +53,29 @@ def test_training_precision_ends_with_the_block(fresh_run):
     with trainers.enter_training(fresh_run):
         assert {layer.variable_dtype for layer in layers} == {"float32"}
     assert {layer.compute_dtype for layer in layers} == {"float32"}
+
+
+def _fine_tune(run, start, **changes):
+    """Returns the weights after fine-tuning from the same start."""
+    weights = run.assembly.model.weights
+    assembly.assign_values(weights, start)
+    shutil.rmtree(run.place.checkpoints, ignore_errors=True)
+    run.place.checkpoints.mkdir(parents=True)
+    changed = options.replace(run.config, keep_epoch="last", **changes)
+    trainers.fine_tune(
+        dataclasses.replace(run, config=changed), None, activations=None
+    )
+    return assembly.copy_values(weights)
+
+
+def test_the_result_lies_between_start_and_end(fresh_run):
+    start = assembly.copy_values(fresh_run.assembly.model.weights)
+    end = _fine_tune(fresh_run, start)
+    between = _fine_tune(fresh_run, start, interpolate=0.25)
+    assert any(
+        np.abs(e - s).max() > 1e-4 for s, e in zip(start, end, strict=True)
+    )
+    for first, last, found in zip(start, end, between, strict=True):
+        np.testing.assert_allclose(
+            found, 0.75 * first + 0.25 * last, rtol=1e-5, atol=1e-6
+        )

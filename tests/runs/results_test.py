@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors, files
+from tf_finetune.config import options
 from tf_finetune.runs import candidates, results, split_evaluation
 from tf_finetune.workdir import lifecycle
 
@@ -194,6 +195,12 @@ def result(begun):
         ),
         chosen=tuned,
     )
+
+
+def test_the_kept_epoch_is_the_last_if_asked_for(begun, result):
+    config = options.replace(begun.config, keep_epoch="last")
+    asked = dataclasses.replace(begun, config=config)
+    assert results._find_kept_epoch(asked, result) == 2
 
 
 def test_the_kept_epoch_has_the_best_figure_then_the_smallest_loss(

@@ -200,6 +200,23 @@ def test_the_best_epochs_weights_are_kept(tmp_path, on_disk):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_the_last_epoch_is_kept_if_asked_for(tmp_path, on_disk):
+    folder = tmp_path if on_disk else None
+    stage = _stage(rank=_loss, keeps_last=True, patience=1, folder=folder)
+    model, best = _model(), _model()
+    outcome = fit.fit(model, stage)
+    assert len(outcome.rows) == stage.epochs
+    assert outcome.best == stage.epochs - 1
+    # The best epoch is another one, and has other weights.
+    assert fit.fit(best, _stage(rank=_loss)).best == 2
+    unranked = _model()
+    fit.fit(unranked, _stage())
+    _assert_equal(model, unranked)
+    kernels = [each.get_weights()[0] for each in (model, best)]
+    assert not np.array_equal(*kernels)
+
+
 def test_patience_ends_a_stage_that_no_longer_improves():
     outcome = fit.fit(_model(), _stage(rank=lambda row: (0.0,), patience=2))
     assert len(outcome.rows) == 3

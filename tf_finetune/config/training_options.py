@@ -153,7 +153,28 @@ class TrainingOptions:
         5,
         "Stop after this many epochs without a better validation result "
         "(accuracy, ties by loss).",
+        used_by={"keep_epoch": ("best",), **conditions.FINE_TUNING},
+    )
+    keep_epoch: Literal["best", "last"] = options.option(
+        "best",
+        "Epoch whose weights fine-tuning keeps: the best on validation, or the "
+        "last, at the end of the schedule, which few validation pictures "
+        "cannot mistake; then all epochs are trained.",
         used_by=conditions.FINE_TUNING,
+        in_recipe=True,
+    )
+    interpolate: float = options.option(
+        1.0,
+        "Weights of the result of fine-tuning: this share of the way from "
+        "those it starts from to those it ends with (WiSE-FT, Wortsman et al. "
+        "2022), e.g. 0.75; 1: those it ends with.",
+        used_by={
+            **conditions.FINE_TUNING,
+            "adaptation": ("freeze",),
+            "head_init": ("probe",),
+            "stages": conditions.NOT_GIVEN,
+        },
+        in_recipe=True,
     )
     strategy: Strategy = options.option(
         "auto", "The tf.distribute strategy; see docs/distributed.md."
@@ -219,6 +240,7 @@ class TrainingOptions:
         option_types.require_range(self, "label_smoothing", at_least=0, below=1)
         option_types.require_range(self, "augmentation_views", at_least=1)
         option_types.require_range(self, "patience", at_least=1)
+        option_types.require_range(self, "interpolate", above=0, at_most=1)
         option_types.require_range(
             self, "gradient_accumulation_steps", at_least=1
         )

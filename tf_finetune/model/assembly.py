@@ -170,6 +170,31 @@ def copy_values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
     return [np.array(variable) for variable in variables]
 
 
+def interpolate_values(
+    start: Sequence[np.ndarray], end: Sequence[np.ndarray], share: float
+) -> list[np.ndarray]:
+    """Interpolates linearly between two values of the same variables.
+
+    Args:
+        start: Arrays, one a variable.
+        end: Arrays of the same shapes. Those that hold no floating-point
+            numbers are taken as they are.
+        share: Share of the way from `start` to `end`, 0..1.
+
+    Returns:
+        (1 - share) · start + share · end, in the types of `end`.
+
+    Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"
+    (WiSE-FT), section 3.
+    """
+    return [
+        ((1 - share) * first + share * last).astype(last.dtype)
+        if np.issubdtype(last.dtype, np.floating)
+        else last
+        for first, last in zip(start, end, strict=True)
+    ]
+
+
 def assign_values(
     variables: Sequence[keras.Variable], values: Sequence[np.ndarray]
 ) -> None:

@@ -6,6 +6,8 @@ its suggestions are one to four orders of magnitude too low (docs/recipe.md).
 """
 
 import dataclasses
+import math
+import statistics
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +19,15 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ALL_LAYERS_RATE = 1e-3
 """Peak learning rate of AdamW at which all layers are tried."""
 
+SHARES = (1.0, 0.75, 0.5)
+"""Values of `--interpolate` at which every trial is judged."""
+
+MOST_BLOCKS = 100
+"""Most blocks of pictures whose mean losses a trial notes."""
+
 FEWEST_VALIDATION = 100
-"""Validation pictures below which trials hold out training pictures too."""
+"""Validation pictures below which they choose no epoch, and trials hold out
+training pictures too."""
 
 FEWEST_FOR_ONE_RATE = 500
 """Training pictures from which one rate for all layers is tried."""
@@ -48,6 +57,16 @@ class Candidate:
     learning_rate: float | None
 
     @property
+    def is_expected(self) -> bool:
+        """Whether these settings were best over the sets that were measured.
+
+        All layers at rates that fall towards the input: docs/recipe.md, All
+        layers.
+        """
+        is_usual = self.learning_rate == ALL_LAYERS_RATE
+        return is_usual and self.trainable == _ALL and self.layer_decay != 1
+
+    @property
     def text(self) -> str:
         """The settings in words, also the key of the trial in `TrialNotes`."""
         rate = "the default rate"
@@ -65,9 +84,13 @@ class Trial:
 
     Attributes:
         candidate: Its settings.
-        log_loss: Mean cross-entropy of its kept epoch on the pictures that
-            trials are judged on, nats.
+        log_loss: Mean cross-entropy on the pictures that trials are judged on,
+            nats; of the weights at `interpolate`. NaN: it diverged.
         accuracy: Accuracy on the same pictures, 0..1.
+        interpolate: The value of `--interpolate` with the lowest log loss.
+        uninterpolated: Log loss of the weights that it ended with, nats.
+        block_losses: Mean losses of up to `MOST_BLOCKS` blocks of the same
+            pictures, in their order, nats; empty where it diverged.
         seconds: Wall time of the run, beside features and activations that
             several trials share.
         cache: "on" if it read cached activations, "off" if it read pictures.
@@ -76,8 +99,28 @@ class Trial:
     candidate: Candidate
     log_loss: float
     accuracy: float
+    interpolate: float
+    uninterpolated: float
+    block_losses: tuple[float, ...]
     seconds: float
     cache: str
+
+    def estimate_error(self, other: "Trial") -> float:
+        """Estimates the standard error of the difference to another trial.
+
+        Args:
+            other: A trial judged on the same pictures.
+
+        Returns:
+            Standard error of the paired difference of log losses, nats; 0
+            where there are fewer than two blocks.
+        """
+        count = min(len(self.block_losses), len(other.block_losses))
+        if count < 2:
+            return 0.0
+        pairs = zip(self.block_losses, other.block_losses, strict=True)
+        spread = statistics.stdev(mine - others for mine, others in pairs)
+        return spread / math.sqrt(count)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,6 +187,21 @@ def _list_rates(
     return sorted(RATES, key=lambda rate: (rate != ALL_LAYERS_RATE, -rate))
 
 
+def list_shares(facts: "fact_types.Facts") -> tuple[float, ...]:
+    """Lists the values of `--interpolate` at which trials are judged.
+
+    Args:
+        facts: The value that is given is the only one; so is the default where
+            the option has no meaning.
+    """
+    settings = facts.settings
+    starts_solved = settings["head_init"] == "probe"
+    is_possible = starts_solved and settings["adaptation"] == "freeze"
+    if "interpolate" in facts.given or not is_possible:
+        return (settings["interpolate"],)
+    return SHARES
+
+
 def estimate_seconds(candidate: Candidate, facts: "fact_types.Facts") -> float:
     """Estimates the seconds of a candidate's trial.
 
@@ -176,12 +234,10 @@ def estimate_seconds(candidate: Candidate, facts: "fact_types.Facts") -> float:
     if passed:
         views = costs.missing_views * (costs.load + costs.forward * passed)
     start = _START_SECONDS.get(candidate.trainable, _START_SECONDS_ALL)
+    evaluations = epochs + len(list_shares(facts))
     return (
         start
         + views
-        + epochs
-        * (
-            facts.training_pictures * step
-            + facts.validation_pictures * (load + pass_seconds)
-        )
+        + epochs * facts.training_pictures * step
+        + evaluations * facts.validation_pictures * (load + pass_seconds)
     )

@@ -174,6 +174,7 @@ class _Networks:
                 self._held,
                 largest_batch=self._largest_batch,
                 holds_out=self._first.facts.holds_out,
+                shares=candidates.list_shares(self._first.facts),
             )
             self._opened = trainable, network
         return self._opened[1]

@@ -5,10 +5,11 @@ and a line there. docs/recipe.md has the measurements that they stand on.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tf_finetune.recipe_search import candidates, decisions
+from tf_finetune.config import options, training_options
+from tf_finetune.recipe_search import comparison, decisions
 from tf_finetune.recipe_search import facts as fact_types
 
 # BiT-HyperRule's sizes of data (Kolesnikov et al. 2020, section 3.3).
@@ -50,13 +51,29 @@ def choose_epochs(facts: fact_types.Facts) -> decisions.Choice | None:
     )
 
 
+def choose_keep_epoch(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the last epoch where validation is too small to choose one."""
+    settings = facts.settings
+    # The rate has fallen to 0 there; a --patience that is given is obeyed.
+    is_usual = settings["schedule"] == "cosine" and not _has_patience(facts)
+    if not (facts.can_compare and facts.holds_out and is_usual):
+        return None
+    return decisions.Choice(
+        value="last",
+        because=f"{facts.validation_pictures} validation pictures are too few "
+        "to choose an epoch by",
+    )
+
+
 def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layers of the trial of lowest log loss.
+    """Chooses the layers of the trial that is preferred.
 
     None if trials of other layers are lacking.
     """
-    best = find_best(facts)
-    compared = _best_by(facts, lambda each: each.candidate.trainable)
+    best = comparison.find_best(facts)
+    compared = comparison.find_best_by(
+        facts, lambda each: each.candidate.trainable
+    )
     if best is None or len(compared) < 2:
         return None
     others = [each for each in compared if each is not best]
@@ -64,17 +81,18 @@ def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
         value=best.candidate.trainable,
         because=f"validation log loss {best.log_loss:.3f} (accuracy "
         f"{best.accuracy:.3f}) against "
-        + ", ".join(_describe_network(each) for each in others),
+        + ", ".join(comparison.describe_network(each) for each in others)
+        + comparison.explain_preference(facts),
         compared=compared,
     )
 
 
 def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layer decay of the trial of lowest log loss.
+    """Chooses the layer decay of the trial that is preferred.
 
     None if its layers were not tried with another one.
     """
-    best = find_best(facts)
+    best = comparison.find_best(facts)
     if best is None:
         return None
     same = [
@@ -94,16 +112,16 @@ def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
     )
     return decisions.Choice(
         value=best.candidate.layer_decay,
-        because=f"{_describe_decay(best)}, validation log loss "
+        because=f"{comparison.describe_decay(best)}, validation log loss "
         f"{best.log_loss:.3f} against {other.log_loss:.3f} of "
-        f"{_describe_decay(other)}",
+        f"{comparison.describe_decay(other)}{comparison.explain_preference(facts)}",
         compared=tuple(same),
     )
 
 
 def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the learning rate of the trial of lowest log loss, if any."""
-    best = find_best(facts)
+    """Chooses the learning rate of the trial that is preferred, if any."""
+    best = comparison.find_best(facts)
     if best is None or best.candidate.learning_rate is None:
         return None
     same = sorted(
@@ -125,8 +143,21 @@ def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
         value=best.candidate.learning_rate,
         because=f"best of {_COUNTS.get(len(same), len(same))} runs on "
         f"{'cached features' if best.cache == 'on' else 'pictures'}, "
-        f"validation log loss {_list_losses(same, best)}",
+        f"validation log loss {comparison.list_losses(same, best)}"
+        f"{comparison.explain_preference(facts)}",
         compared=tuple(same),
+    )
+
+
+def choose_interpolate(facts: fact_types.Facts) -> decisions.Choice | None:
+    """Chooses the share at which the preferred trial had its lowest loss."""
+    best = comparison.find_best(facts)
+    if best is None or best.interpolate == 1:
+        return None
+    return decisions.Choice(
+        value=best.interpolate,
+        because="between the start and the end of fine-tuning validation log "
+        f"loss is {best.log_loss:.3f}, at its end {best.uninterpolated:.3f}",
     )
 
 
@@ -142,7 +173,7 @@ def choose_cache(facts: fact_types.Facts) -> decisions.Choice | None:
     Returns:
         The value with its reason; None if no trial was made.
     """
-    best = find_best(facts)
+    best = comparison.find_best(facts)
     if best is None:
         return None
     return decisions.Choice(
@@ -164,6 +195,11 @@ RULES = (
         source="BiT-HyperRule (Kolesnikov et al. 2020, section 3.3)",
     ),
     decisions.Rule(
+        flag="keep_epoch",
+        choose=choose_keep_epoch,
+        source="docs/recipe.md, Which epoch, and how much of it",
+    ),
+    decisions.Rule(
         flag="trainable",
         choose=choose_trainable,
         source="measured in this run; docs/recipe.md, All layers",
@@ -177,6 +213,11 @@ RULES = (
         flag="learning_rate",
         choose=choose_learning_rate,
         source="measured in this run; docs/recipe.md, Learning rate",
+    ),
+    decisions.Rule(
+        flag="interpolate",
+        choose=choose_interpolate,
+        source="measured in this run; WiSE-FT (Wortsman et al. 2022)",
     ),
     decisions.Rule(
         flag="cache",
@@ -236,57 +277,12 @@ def collect_changes(
     return {each.flag: each.value for each in chosen if not each.given}
 
 
-def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
-    """Returns the trial with the lowest log loss, the earliest of equals.
-
-    Trials whose loss is not finite are left out. None: there is no other, or
-    there was one trial alone, which was compared with nothing.
-    """
-    if len(facts.trials) < 2:
-        return None
-    finite = [each for each in facts.trials if math.isfinite(each.log_loss)]
-    return min(finite, key=lambda each: each.log_loss, default=None)
+def _has_patience(facts: fact_types.Facts) -> bool:
+    usual = options.find_field(training_options.TrainingOptions, "patience")
+    return facts.settings["patience"] != usual.default
 
 
 def _batch_size(facts: fact_types.Facts) -> int:
     # "auto" is found later; the rules count with the reference size.
     size = facts.settings["batch_size"]
     return 32 if size == "auto" else size
-
-
-def _best_by(
-    facts: fact_types.Facts, key: Callable[[candidates.Trial], Any]
-) -> tuple[candidates.Trial, ...]:
-    """Returns the best trial of each key, in the order of the first trials."""
-    found: dict[Any, candidates.Trial] = {}
-    for each in facts.trials:
-        if not math.isfinite(each.log_loss):
-            continue
-        known = found.get(key(each))
-        if known is None or each.log_loss < known.log_loss:
-            found[key(each)] = each
-    return tuple(found.values())
-
-
-def _describe_network(trial: candidates.Trial) -> str:
-    return (
-        f"{trial.log_loss:.3f} ({trial.accuracy:.3f}) of "
-        f"{','.join(trial.candidate.trainable)}"
-    )
-
-
-def _describe_decay(trial: candidates.Trial) -> str:
-    if trial.candidate.layer_decay == 1:
-        return "one rate for all layers"
-    return "rates that fall towards the input"
-
-
-def _list_losses(trials: list[candidates.Trial], best: candidates.Trial) -> str:
-    """Lists losses in the order of the rates, the best one in brackets."""
-    shown = [f"{each.log_loss:.3f}" for each in trials]
-    losses = " ".join(
-        f"[{text}]" if each is best else text
-        for each, text in zip(trials, shown, strict=True)
-    )
-    rates = " ".join(f"{each.candidate.learning_rate:g}" for each in trials)
-    return f"{losses} at {rates}"

@@ -74,7 +74,7 @@ def describe_plan(
         limit = config.recipe.recipe_budget or "none"
         lines.append(
             f"recipe: the run tries, as far as --recipe_budget={limit} allows, "
-            "and keeps the lowest validation log loss of:"
+            "and compares the validation log losses of:"
         )
         lines += [f"  {each.text}" for each in listed]
     return found.config, "\n".join(lines)

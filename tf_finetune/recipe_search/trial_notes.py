@@ -6,6 +6,7 @@ is measured twice.
 
 import dataclasses
 import hashlib
+import math
 import pathlib
 from typing import Any
 
@@ -26,6 +27,11 @@ _SCHEMA = json_schema.Record(
                 needed={
                     "log_loss": json_schema.Optional(_NUMBER),
                     "accuracy": _NUMBER,
+                    "interpolate": json_schema.Number(0, 1),
+                    "uninterpolated": json_schema.Optional(_NUMBER),
+                    "block_losses": json_schema.Items(
+                        _NUMBER, at_most=candidates.MOST_BLOCKS
+                    ),
                     "seconds": _NUMBER,
                     "cache": json_schema.OneOf(("on", "off")),
                 }
@@ -106,12 +112,14 @@ class TrialNotes:
         found = self._content["trials"].get(candidate.text)
         if found is None:
             return None
-        loss = found["log_loss"]
-        return candidates.Trial(
-            candidate=candidate,
-            # JSON has no NaN: a model whose predictions are not finite.
-            **{**found, "log_loss": float("nan") if loss is None else loss},
-        )
+        # JSON has no NaN: a model whose predictions are not finite.
+        losses = {
+            name: float("nan") if found[name] is None else found[name]
+            for name in ("log_loss", "uninterpolated")
+        }
+        blocks = tuple(found["block_losses"])
+        figures = {**found, **losses, "block_losses": blocks}
+        return candidates.Trial(candidate=candidate, **figures)
 
     def note_probe(
         self,
@@ -143,8 +151,9 @@ class TrialNotes:
         """
         found = dataclasses.asdict(trial)
         del found["candidate"]
-        if found["log_loss"] != found["log_loss"]:  # NaN.
-            found["log_loss"] = None
+        for name in ("log_loss", "uninterpolated"):
+            if math.isnan(found[name]):
+                found[name] = None
         self._content["trials"][trial.candidate.text] = found
         self._content["spent_seconds"] += spent_seconds
         self._write()

@@ -6,6 +6,8 @@ import hashlib
 import pathlib
 import shutil
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -15,17 +17,15 @@ from tf_finetune import errors
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import options, train_config
 from tf_finetune.data import scan
-from tf_finetune.evaluation import evaluate_split
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly
-from tf_finetune.recipe_search import candidates, facts, held_out
+from tf_finetune.recipe_search import candidates, facts, held_out, share_choice
 from tf_finetune.runs import (
     boundary_activations,
     cache_choice,
     fine_tune_stage,
     head_stage,
     run_preparation,
-    split_evaluation,
     train,
 )
 from tf_finetune.runs import context as contexts
@@ -49,6 +49,7 @@ class TrialNetwork:
         largest_batch: Largest batch size that fits into memory; None
             without `--batch_size=auto`.
         holds_out: Whether trials are judged on training pictures, too.
+        shares: Values of `--interpolate` that trials are judged at.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class TrialNetwork:
         *,
         largest_batch: int | None,
         holds_out: bool,
+        shares: Sequence[float],
     ) -> None:
         """Builds the network, computes its features and solves the head."""
+        self._shares = shares
         place = workdir_files.Workdir(folder)
         place.checkpoints.mkdir(parents=True, exist_ok=True)
         context = run_preparation.prepare_run(
@@ -135,13 +138,12 @@ class TrialNetwork:
         self._choose_input()
         context = self._make_context(candidate)
         start = time.monotonic()
-        log_loss, accuracy = self._measure(context)
+        figures = self._measure(context)
         # Its weights are not needed any more.
         shutil.rmtree(context.place.path)
         return candidates.Trial(
             candidate=candidate,
-            log_loss=log_loss,
-            accuracy=accuracy,
+            **figures,
             seconds=round(time.monotonic() - start, 2),
             cache="on" if self._activations else "off",
         )
@@ -167,6 +169,7 @@ class TrialNetwork:
             learning_rate=candidate.learning_rate
             or context.config.training.learning_rate,
             layer_decay=candidate.layer_decay,
+            interpolate=1.0,
         )
         name = hashlib.sha256(candidate.text.encode()).hexdigest()[:16]
         place = workdir_files.Workdir(context.place.path / name)
@@ -180,35 +183,22 @@ class TrialNetwork:
             shared=place,
         )
 
-    def _measure(self, context: contexts.RunContext) -> tuple[float, float]:
-        """Returns log loss and accuracy on validation; NaN, 0 if diverged."""
+    def _measure(self, context: contexts.RunContext) -> dict[str, Any]:
+        """Fine-tunes and returns the figures of a `candidates.Trial`."""
         built, solution = context.assembly, self._solution
         assembly.assign_values(built.model.weights, self._probe)
         is_fresh = context.config.training.head_init == "random"
         start = self._fresh if is_fresh else solution.start or solution.weights
         assembly.assign_values(built.head.weights, start)
+        begun = assembly.copy_values(built.model.weights)
         try:
             fine_tune_stage.fine_tune(context, None, self._activations)
         except errors.DivergenceError as error:
             logging.warning("The trial diverged: %s", error)
-            return float("nan"), 0.0
-        found = _evaluate(context, self._activations).figures
-        if found is None:  # Predictions are not finite.
-            return float("nan"), 0.0
-        return found["log_loss"], found["accuracy"]
-
-
-def _evaluate(
-    context: contexts.RunContext,
-    activations: boundary_activations.BoundaryActivations | None,
-) -> evaluate_split.SplitEvaluation:
-    if activations is None:
-        return split_evaluation.evaluate_model(context, "validation")
-    return split_evaluation.evaluate_logits(
-        context,
-        ["validation"],
-        lambda split: activations.stream_logits(context, split),
-    )["validation"]
+            return dict(share_choice.DIVERGED)
+        return share_choice.judge_shares(
+            context, self._activations, begun, self._shares
+        )
 
 
 def _judge(

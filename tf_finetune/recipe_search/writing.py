@@ -147,6 +147,7 @@ def _describe_trial(trial: candidates.Trial) -> dict[str, Any]:
     return {
         **dataclasses.asdict(trial.candidate),
         **_describe_figures(trial),
+        "interpolate": trial.interpolate,
         "cache": trial.cache,
     }
 

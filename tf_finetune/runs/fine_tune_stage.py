@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tf_finetune.model import freeze_boundary
+from tf_finetune.model import assembly, freeze_boundary
 from tf_finetune.runs import boundary_activations as boundaries
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import split_evaluation
@@ -21,8 +21,9 @@ def fine_tune(
 ) -> list[dict]:
     """Fine-tunes the model of a run in place, from its present weights.
 
-    The model ends with the weights of its best epoch on validation. The history
-    is written to the workdir after every epoch.
+    The model ends with the weights of its best epoch on validation, or of the
+    last with `--keep_epoch=last`, after `--interpolate`. The history is written
+    to the workdir after every epoch.
 
     Args:
         context: The run.
@@ -36,10 +37,13 @@ def fine_tune(
     """
     # On cached rows only the part above the freeze boundary is trained; it
     # shares its layers with the whole model.
+    options = context.config.training
     boundary = context.networks.boundary if activations else None
     trainer = timed if activations else None
     trainer = trainer or prepare_trainer(context, boundary)
     feed = make_feed(context, activations)
+    share, weights = options.interpolate, context.assembly.model.weights
+    start = assembly.copy_values(weights) if share < 1 else []
     with enter_training(context):
         outcome = fine_tuning.fit_trainer(
             trainer,
@@ -54,6 +58,10 @@ def fine_tune(
                 context.place.history, history.make_rows("fine_tune", rows)
             ),
         )
+    if start:
+        ended = assembly.copy_values(weights)
+        mixed = assembly.interpolate_values(start, ended, share)
+        assembly.assign_values(weights, mixed)
     return history.make_rows("fine_tune", outcome.rows)
 
 

@@ -154,8 +154,10 @@ def _find_kept_epoch(
 ) -> int | None:
     """Returns the index in the history of the kept epoch, if any."""
     table, stage = result.fit_result.table, result.history_stage
-    rank = context.task.figures.rank_epoch
     rows = [i for i, row in enumerate(table) if row["stage"] == stage]
+    if context.config.training.keep_epoch == "last":
+        return rows[-1] if rows else None
+    rank = context.task.figures.rank_epoch
     return max(rows, key=lambda i: rank(table[i]), default=None)
 
 

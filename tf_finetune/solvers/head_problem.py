@@ -35,6 +35,9 @@ SOLVERS = registry.Registry(
 )
 # Size of a matrix, in numbers, up to which one thread is as fast as several.
 _ONE_THREAD_SIZE = 5e6
+# Least deviation that a rare feature is divided by, as a share of the root mean
+# square of all deviations, and the share of pictures below which it is rare.
+_LEAST_DEVIATION, _RARE = 0.1, 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,8 +170,8 @@ class StandardizedFeatures:
         rows: [n, min(n, width)] float64, the rotated features.
         basis: [width, min(n, width)], the axes of `rows`.
         mean: [width], mean of the raw features.
-        scale: [width], deviation of the raw features; 1 for constant ones, and
-            for all where features are only centered.
+        scale: [width], deviations of the raw features as `bound_deviations`
+            returns them; 1 where features are only centered.
     """
 
     rows: np.ndarray
@@ -211,11 +214,36 @@ def standardize(
     mean = features.mean(axis=0, dtype="float64")
     scale = np.ones(len(mean))
     if scaled:
-        scale = features.std(axis=0, dtype="float64")
-        # Constant features have deviation 0, or rounding errors of it.
-        scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
+        scale = bound_deviations(
+            features.std(axis=0, dtype="float64"), (features != 0).mean(axis=0)
+        )
     rows, basis = _rotate((features.astype("float64") - mean) / scale)
     return StandardizedFeatures(rows=rows, basis=basis, mean=mean, scale=scale)
+
+
+def bound_deviations(deviations: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Returns the numbers that features are divided by to standardize them.
+
+    A feature that hardly any training picture has, as units of a ReLU on
+    pictures unlike those of pretraining, can be a thousand of its deviations
+    away in a new picture, and would decide the prediction alone. Its deviation
+    is bounded from below (docs/recipe.md, Rare features).
+
+    Args:
+        deviations: [width], standard deviations of the features, not below 0.
+        active: [width], the share of the pictures in which each is not 0.
+
+    Returns:
+        [width], the deviations; those of features that are 0 in most pictures
+        are at least a tenth of the root mean square of all. 1 for features that
+        are constant.
+    """
+    least = _LEAST_DEVIATION * np.sqrt(np.mean(np.square(deviations)))
+    is_rare = active < _RARE
+    bounded = np.where(is_rare, np.maximum(deviations, least), deviations)
+    # Constant features have deviation 0, or rounding errors of it.
+    is_constant = bounded <= 1e-6 * max(bounded.max(), 1e-12)
+    return np.where(is_constant, 1.0, bounded)
 
 
 def limit_threads(features: np.ndarray) -> contextlib.AbstractContextManager:

@@ -104,7 +104,7 @@ def fit_trainer(
     report: Callable[[Sequence[Mapping[str, float]]], None],
     name: str | None = None,
 ) -> fit.Outcome:
-    """Fits a trainer, merges its best epoch's weights and returns all metrics.
+    """Fits a trainer, merges its kept epoch's weights and returns all metrics.
 
     It resumes from checkpoints, and raises `RunError` if training diverges.
 
@@ -144,15 +144,15 @@ def _make_stage(
 ) -> stages.FitStage:
     """Describes the fine-tuning stage for `fit`."""
     options, kept = config.training, config.interruptions
-    has_averages = options.ema_momentum is not None
     return stages.FitStage(
         name=name,
         epochs=options.epochs,
         steps_per_epoch=count_steps_per_epoch(options, feed.num_examples),
         batches=feed.batches,
         validation=feed.validation,
+        keeps_last=options.keep_epoch == "last",
         patience=options.patience,
-        averages=stages.EmaCallback() if has_averages else None,
+        averages=stages.EmaCallback() if options.ema_momentum else None,
         checkpoint_every_steps=kept.checkpoint_every_steps,
         keep_checkpoints=kept.keep_checkpoints,
         grace_seconds=kept.grace_seconds,

@@ -87,6 +87,7 @@ class FitStage:
             validation.
         rank: Maps the metrics of an epoch to a tuple, the greatest of which is
             the best epoch; None: the last epoch is kept.
+        keeps_last: Whether the last epoch is kept whatever its rank.
         patience: Epochs without a better rank before the stage ends; None: no
             early stopping.
         folder: Folder of checkpoints, from which an interrupted stage resumes;
@@ -115,6 +116,7 @@ class FitStage:
     batches: Callable[[int, int], tf.data.Dataset]
     validation: tf.data.Dataset | None = None
     rank: Rank | None = None
+    keeps_last: bool = False
     patience: int | None = None
     folder: pathlib.Path | None = None
     writes: bool = True

@@ -140,10 +140,12 @@ class _FeatureScaling:
         if self._layer is None:
             return
         mean, variance = features.compute_moments()
-        scale = np.sqrt(variance)
+        active = sum((e != 0).sum(axis=0) for e in features.iterate_blocks())
+        scale = problems.bound_deviations(
+            np.sqrt(variance), active / len(features)
+        )
         self._mean = mean.astype("float32")
-        # A constant feature has deviation 0 and is not divided by it.
-        self._scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
+        self._scale = scale.astype("float32")
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
         """Transforms raw rows [batch, width] for the head."""

@@ -138,8 +138,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         progress, rank = self.progress, self._stage.rank
         progress.rows.append({k: float(value) for k, value in logs.items()})
         progress.step = 0
-        rows, best = progress.rows, progress.best
-        if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
+        rows, keeps_last = progress.rows, self._stage.keeps_last
+        if rank and (keeps_last or progress.last_is_best(rank)):
             progress.best = len(rows) - 1
             self._save_best()
         # The best weights may be averages; the checkpoint holds the weights.

@@ -65,6 +65,11 @@ class Progress:
         """Number of finished epochs after the best one; 0 if there is none."""
         return 0 if self.best is None else self.epochs_done - 1 - self.best
 
+    def last_is_best(self, rank: Callable[[Mapping[str, float]], Any]) -> bool:
+        """Tells whether the last epoch ranks above the best one before it."""
+        rows, best = self.rows, self.best
+        return best is None or rank(rows[-1]) > rank(rows[best])
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoredState:
