@@ -201,7 +201,7 @@ def find_training_choices(
         task: The task that `--task` names.
         head: The head that `--head` names or leaves to the task.
     """
-    objective = config.unlabeled.effective_objective
+    asked = config.unlabeled
     return {
         "task": lambda: choose_task(task),
         "head": lambda: _choose_part("head", config.model.head, head),
@@ -209,13 +209,17 @@ def find_training_choices(
             "adaptation", config.model.adaptation, config.model.adaptation
         ),
         "objective": lambda: _choose_part(
-            "objective", config.unlabeled.objective, objective
+            "objective", asked.objective, asked.effective_objective
         ),
         "loss": lambda: Choice(
             values=task.split_loss(config.training.loss),
             shown=f"--loss={config.training.loss}",
             possible=task.losses,
             reads=task.reads,
+        ),
+        "cache": lambda: dataclasses.replace(
+            _read_choice(config, "cache"),
+            reads=["augmentation_views"] * bool(asked.teacher),
         ),
         "data_format": lambda: choose_format(config.data, task.labels),
         conditions.STAGE: lambda: choose_stage(config),
