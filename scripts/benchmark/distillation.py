@@ -1,6 +1,6 @@
 """Measures what a teacher adds to a small network that has few labels.
 
-    python scripts/benchmark/distillation.py [--seeds=5] [--labels=5] [NAME …]
+    bash scripts/benchmark/run.sh distillation [--seeds=5] [--labels=5] [NAME …]
 
 The student is MobileNet 0.25 at 128 px, the teacher MobileNetV2; both have the
 same few labels a class, drawn by the seed, and the other training pictures

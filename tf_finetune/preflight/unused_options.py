@@ -9,12 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from tf_finetune import errors
-from tf_finetune.config import (
-    conditions,
-    data_options,
-    options,
-    train_config,
-)
+from tf_finetune.config import conditions, data_options, options, train_config
 from tf_finetune.data import label_protocol
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.tasks import task as task_contract
