@@ -6,7 +6,8 @@ The student is MobileNet 0.25 at 128 px, the teacher MobileNetV2; both have the
 same few labels a class, drawn by the seed, and the other training pictures
 without labels. NAME is hymenoptera or digits, by default both. Results are
 printed and written into docs/distillation.md. With --folder the runs are kept
-there, and those that are finished are not repeated.
+there, and those that are finished are not repeated. --brief leaves out
+pseudo-labels.
 """
 
 import argparse
@@ -37,33 +38,40 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--labels", type=int, default=5)
     parser.add_argument("--folder", type=pathlib.Path)
+    parser.add_argument("--brief", action="store_true")
     given = parser.parse_args()
     if unknown := {*given.names} - {*_TEACHER_SIZES}:
         parser.error(f"unknown: {unknown}; known: {', '.join(_TEACHER_SIZES)}")
-    before = os.getloadavg()
-    blocks = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or pathlib.Path(temporary)
         for name in given.names or _TEACHER_SIZES:
+            before = os.getloadavg()
             found: dict[str, list[Mapping[str, float]]] = {}
             for seed in range(given.seeds):
-                draw = measure_draw(folder, name, seed, given.labels)
+                draw = measure_draw(
+                    folder, name, seed, given.labels, is_brief=given.brief
+                )
                 for contender, figures in draw.items():
                     found.setdefault(contender, []).append(figures)
-            blocks.append(
+            text = (
                 f"{name}, {given.labels} labels a class, {given.seeds} "
-                f"draws:\n\n{format_table(found)}"
+                f"draws:\n\n{format_table(found)}\n\n"
+                f"{measure.describe_conditions(before)}"
             )
-    blocks.append(measure.describe_conditions(before))
-    text = "\n\n".join(blocks)
-    print(text, flush=True)
-    _PAGE.write_text(
-        measure.replace_block(_PAGE.read_text("utf-8"), "distillation", text)
-    )
+            print(text, flush=True)
+            page = measure.replace_block(
+                _PAGE.read_text("utf-8"), f"distillation_{name}", text
+            )
+            _PAGE.write_text(page)
 
 
 def measure_draw(
-    folder: pathlib.Path, name: str, seed: int, labels: int
+    folder: pathlib.Path,
+    name: str,
+    seed: int,
+    labels: int,
+    *,
+    is_brief: bool,
 ) -> dict[str, Mapping[str, float]]:
     """Trains all contenders on one draw of labels.
 
@@ -72,6 +80,7 @@ def measure_draw(
         name: The data set.
         seed: Of the draw and of training.
         labels: Labels a class.
+        is_brief: Whether contenders with pseudo-labels are left out.
 
     Returns:
         By contender, its figures on the test pictures.
@@ -107,11 +116,14 @@ def measure_draw(
         return str(workdir)
 
     train("student, labels only", "student", **_STUDENT)
-    train("student, pseudo-labels", "student-pseudo", **_STUDENT, **unlabeled)
-    for words, short, more in (
+    if not is_brief:
+        words = "student, pseudo-labels"
+        train(words, "student-pseudo", **_STUDENT, **unlabeled)
+    teachers = [
         ("teacher, labels only", "teacher", {}),
         ("teacher, pseudo-labels", "teacher-pseudo", unlabeled),
-    ):
+    ]
+    for words, short, more in teachers[: 1 if is_brief else 2]:
         path = train(words, short, **teacher, **more)
         train(
             f"student of the {words}",
