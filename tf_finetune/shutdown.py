@@ -50,7 +50,7 @@ class SignalExit(SystemExit):
 
     @property
     def sentence(self) -> str:
-        """The message for the user."""
+        """Message for the user: "Stopped by SIGTERM; …", with `then`."""
         return format_message(self.number, self.then)
 
 
@@ -58,8 +58,8 @@ class KeyboardExit(KeyboardInterrupt):
     """A `KeyboardInterrupt` with a clause for the user about the next start.
 
     Attributes:
-        then: Whether the same command resumes, such as `STARTS_OVER` or
-            `RESUMES`.
+        then: Clause on whether the same command resumes, such as `STARTS_OVER`
+            or `RESUMES`.
     """
 
     def __init__(self, then: str) -> None:

@@ -33,7 +33,7 @@ def quote(name: str) -> str:
 
 
 def format_line(name: str, answer: str) -> str:
-    """Returns a file's name and a message about it as one printable line."""
+    """Returns "NAME: ANSWER", a file and a message about it, printable."""
     return f"{quote(name)}: {escape(answer)}"
 
 
@@ -93,7 +93,7 @@ def pad_name(name: str, width: int) -> str:
 
 
 def measure_width(text: str) -> int:
-    """Measures the width of a text in a terminal; Chinese is double width."""
+    """Measures a text in terminal columns; a Chinese character takes two."""
     return sum(_character_width(character) for character in text)
 
 

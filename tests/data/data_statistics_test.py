@@ -140,7 +140,9 @@ def _dropped(listed):
 @pytest.mark.parametrize(("good", "bad", "is_said"), [(3, 1, 0), (12, 12, 1)])
 def test_a_loss_of_more_than_a_quarter_is_warned_of(caplog, good, bad, is_said):
     listed = _listed(good, bad) + _listed(100, 0, label="b")
-    data_statistics.warn_of_many(listed, _dropped(listed), classes.LABELS)
+    data_statistics.warn_of_many_dropped(
+        listed, _dropped(listed), classes.LABELS
+    )
     assert len(caplog.messages) == is_said
     if is_said:
         (line,) = caplog.messages
@@ -158,7 +160,9 @@ def test_a_loss_of_a_split_is_warned_of(caplog):
             *_listed(2, 1, label=name, split="test"),
         )
     ]
-    data_statistics.warn_of_many(listed, _dropped(listed), classes.LABELS)
+    data_statistics.warn_of_many_dropped(
+        listed, _dropped(listed), classes.LABELS
+    )
     (line,) = caplog.messages
     assert line.startswith("6 of 18 files of the split 'test' cannot be used")
 
@@ -168,14 +172,16 @@ def test_a_loss_of_masks_is_one_of_all_pictures(caplog):
         examples.Example(path=each.path, label=examples.Mask(path="m.png"))
         for each in _listed(4, 4)
     ]
-    data_statistics.warn_of_many(listed, _dropped(listed), masks.LABELS)
+    data_statistics.warn_of_many_dropped(listed, _dropped(listed), masks.LABELS)
     (line,) = caplog.messages
     assert line.startswith("4 of 8 files cannot be used")
 
 
 def test_the_losses_of_many_classes_end_after_ten(caplog):
     listed = [e for n in range(30) for e in _listed(1, 1, label=f"c{n}")]
-    data_statistics.warn_of_many(listed, _dropped(listed), classes.LABELS)
+    data_statistics.warn_of_many_dropped(
+        listed, _dropped(listed), classes.LABELS
+    )
     (line,) = caplog.messages
     assert "and 20 more cannot be used" in line
     assert line.count("of the class") == 10
@@ -187,5 +193,7 @@ def test_texts_beside_pictures_are_no_loss(caplog):
     dropped = [
         examples.DroppedFile(path=e.path, reason="plain text") for e in texts
     ]
-    data_statistics.warn_of_many([*listed, *texts], dropped, classes.LABELS)
+    data_statistics.warn_of_many_dropped(
+        [*listed, *texts], dropped, classes.LABELS
+    )
     assert caplog.messages == []

@@ -198,7 +198,7 @@ def test_a_refusal_names_a_workdir_that_is_free(tmp_path):
         lifecycle.check_free(place, _config())
     assert f"--workdir={tmp_path}/run-3" in str(refused.value)
     assert "--overwrite" in str(refused.value)
-    (flag,) = {*re.findall(r"--workdir=(\S+-3)", str(refused.value))}
+    (flag,) = {*re.findall(r"--workdir=(\S+/run-3)", str(refused.value))}
     advised = _config(workdir=flag)
     lifecycle.check_free(lifecycle.choose_workdir(advised), advised)
 

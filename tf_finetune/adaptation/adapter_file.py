@@ -57,8 +57,9 @@ class SavedAdapter:
     Attributes:
         facts: As `_SCHEMA` describes them: "base" (fingerprint and origin of
             the pretrained weights), "model" (options without the weights),
-            "class_names", "kept" (name of the kept candidate), "boundary",
-            "decision" and "figures" (metrics by split).
+            "class_names", "kept" (name of the kept candidate), "boundary"
+            (layers at the freeze boundary), "decision" and "figures" (metrics
+            by split).
         numbers: The adapter's arrays by name.
         head: Arrays of the head's weights in Keras' order.
     """
@@ -114,7 +115,7 @@ def hash_weights(weights: Sequence[Any]) -> str:
 
 
 def check_weights(chosen: model_options.ModelOptions) -> None:
-    """Raises an error for an adapter of `--weights` that cannot be used."""
+    """Raises `UsageError` if the adapter `chosen.weights` cannot be used."""
     path = weights_source.parse_source(chosen.weights).path
     saved = read(path)
     check_network(saved, chosen)
@@ -151,7 +152,9 @@ def check_network(
 
 
 def find_base(saved: SavedAdapter, path: pathlib.Path) -> str:
-    """Returns the name of the weights that an adapter changes.
+    """Returns the name of the weights that an adapter changes: "imagenet".
+
+    `path` is its file, for the message.
 
     Raises:
         UsageError: They came from a file, which the adapter does not hold.

@@ -40,10 +40,11 @@ class Site:
     seed: int
 
     def name_number(self, variable: str, number: str) -> str:
-        """Names a value of the adapter, "12_conv_pw_3/kernel/a".
+        """Names a value of the adapter: "12_conv_pw_3/kernel/a".
 
-        The place comes first, for Keras numbers the names of some layers by a
-        counter of the process.
+        It joins place and name of the layer, `variable` (the name of W in it)
+        and `number` (the name of θ). The place comes first, for Keras numbers
+        the names of some layers by a counter of the process.
         """
         return f"{self.place}_{self.layer.name}/{variable}/{number}"
 
@@ -70,6 +71,10 @@ class Change:
 
 class Adapter:
     """Changes of a network with their variables, and the results of merging.
+
+    Args:
+        network: The network; its present weights are W₀.
+        changes: In the order in which they are applied.
 
     Attributes:
         changes: In the order in which they are applied.
@@ -174,7 +179,8 @@ class Adapter:
 class AdaptedNetwork(keras.layers.Layer):
     """Layer that computes a network with the weights that an adapter gives.
 
-    Its trainable variables are the adapter's and the head's.
+    Its trainable variables are the adapter's and the head's; the network's
+    layers are shared.
     """
 
     def __init__(self, network: keras.Model, adapter: Adapter) -> None:

@@ -38,7 +38,7 @@ def list_adapters(adaptation: str) -> tuple[str, ...]:
     """Lists the adapters of a value of `--adaptation`.
 
     Args:
-        adaptation: "lora+norm".
+        adaptation: The value, such as "lora+norm".
 
     Returns:
         Names in the order in which they are applied, `lora` first; empty for

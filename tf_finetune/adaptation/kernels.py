@@ -51,7 +51,7 @@ class Kernel:
         return math.prod(self.column_shape)
 
     def from_matrix(self, matrix: Any) -> Any:
-        """Returns a tensor [n, m] in the shape of the kernel."""
+        """Reshapes [num_rows, num_columns] to the kernel's own axes."""
         order = (*self.rows, *self.columns)
         shape = [self.variable.shape[axis] for axis in order]
         unordered = keras.ops.reshape(matrix, shape)
@@ -60,7 +60,7 @@ class Kernel:
         return keras.ops.transpose(unordered, back)
 
     def align_columns(self, values: Any) -> Any:
-        """Reshapes a tensor of one value an output, to multiply the kernel."""
+        """Reshapes m values, one an output, to broadcast to the kernel."""
         shape = [
             size if axis in self.columns else 1
             for axis, size in enumerate(self.variable.shape)

@@ -56,7 +56,10 @@ class Adapted:
 
 
 class Method(Protocol):
-    """Interface of an adaptation method, registered in `catalog.METHODS`."""
+    """Adaptation method: a function of network and options → `Adapted`.
+
+    Methods are registered in `catalog.METHODS`.
+    """
 
     def __call__(
         self, built: assembly.Assembly, options: model_options.ModelOptions
@@ -120,9 +123,9 @@ class PlanRow:
         parameters: Number of its weights, batch-norm statistics included.
         trainable: Number of weights that train, those that the method adds
             included.
-        learning_rate_factor: Multiplies the run's learning rate, the largest
-            of its layers that train; 0 where nothing is trained.
-        lowest_rate_factor: The smallest one.
+        learning_rate_factor: Largest factor of the run's learning rate among
+            its layers that train; 0 where nothing is trained.
+        lowest_rate_factor: The smallest of these factors.
     """
 
     group: str

@@ -26,7 +26,8 @@ def adapt_layer(
     Returns:
         Changes of γ and β of a normalization layer, or of the kernel and bias
         of a layer that no batch norm follows; a layer without an offset gets
-        the factor alone. s = 1 and t = 0 before training.
+        the factor alone; other layers get none. s = 1 and t = 0 before
+        training.
     """
     del options
     layer = site.layer

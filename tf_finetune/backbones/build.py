@@ -45,7 +45,7 @@ def build(
 def build_spec(
     spec: backbones.BackboneSpec, *, alpha: float | None, image_size: int | None
 ) -> backbones.Backbone:
-    """Builds a backbone with random weights from its facts.
+    """Builds a backbone with random weights from its spec.
 
     Args:
         spec: Of the backbone.

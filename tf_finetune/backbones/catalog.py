@@ -257,7 +257,7 @@ def _drop_separators(name: str) -> str:
 
 
 def format_table() -> str:
-    """Formats every backbone with its image sizes and widths, one per line."""
+    """Formats all backbones: image sizes, preprocessing, accuracy, widths."""
     lines = [
         f"{'name':<22} {'image size':>10} {'smallest':>9}  "
         f"{'preprocessing':<14} {'top-1':>5}  widths"

@@ -38,7 +38,8 @@ def describe(used_by: Conditions) -> str:
 
     Args:
         used_by: Values by flag; `GIVEN` stands for a flag that is set at all,
-            `NOT_GIVEN` for one that is not.
+            `NOT_GIVEN` for one that is not. Of `STAGE` only `FINE_TUNING` is
+            written.
 
     Returns:
         The text; empty without conditions.

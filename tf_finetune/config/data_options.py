@@ -199,7 +199,7 @@ class DataOptions:
 
     @property
     def takes_rows(self) -> bool:
-        """Whether an example is a table row of several inputs."""
+        """Whether an example is a table row of several pictures or columns."""
         return bool(
             len(self.image_column) > 1
             or self.numeric_columns

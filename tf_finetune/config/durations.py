@@ -11,7 +11,7 @@ def parse_duration(name: str, text: str | None) -> float | None:
     """Parses a duration into seconds; None where the flag is not given.
 
     Args:
-        name: Of the flag.
+        name: Name of the flag, for the error message.
         text: A number with s, m, h or d behind it, or without: seconds.
 
     Raises:

@@ -29,7 +29,7 @@ _ELSEWHERE = ("flagfile", "undefok")
 
 
 class ArgumentFlagValues(flags.FlagValues):
-    """Flag values that do not read the flagfiles named in arguments."""
+    """absl's `FlagValues`, but flagfiles named in arguments are not read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def _refuse_other_file(flag: str, path: str) -> None:
 
 
 def list_names() -> tuple[str, ...]:
-    """Returns the names of the flagfiles in the package, sorted, no suffix."""
+    """Returns the names of the package's flagfiles, sorted, without suffix."""
     found = FOLDER.glob("**/*" + _SUFFIX)
     return tuple(
         sorted(_strip_suffix(path.relative_to(FOLDER)) for path in found)

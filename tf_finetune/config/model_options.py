@@ -52,7 +52,7 @@ class SurgeryOptions:
 
     @property
     def changes_backbone(self) -> bool:
-        """Whether layers of the backbone are removed or replaced."""
+        """Whether any option but `head_layers`, which is the head's, is set."""
         return self != SurgeryOptions(head_layers=self.head_layers)
 
 
@@ -255,18 +255,18 @@ class ModelOptions:
 
     @property
     def trains_head_only(self) -> bool:
-        """Whether fine-tuning trains the head only."""
+        """Whether fine-tuning trains the head only (`--trainable=head`)."""
         is_frozen = self.adaptation == "freeze"
         return is_frozen and set(self.trainable) == {"head"}
 
     @property
     def moves_all_layers(self) -> bool:
-        """Whether fine-tuning moves every layer of the backbone."""
+        """Whether fine-tuning trains all layers themselves, not adapters."""
         return self.adaptation == "freeze" and "all" in self.trainable
 
     @property
     def effective_layer_decay(self) -> float:
-        """The layer decay in effect, in which "auto" is resolved."""
+        """The layer decay in effect; "auto" becomes 0.9 or 1."""
         if self.layer_decay != "auto":
             return self.layer_decay
         # Random weights have no early layers that are worth keeping.

@@ -38,7 +38,7 @@ def describe_type(kind: Any) -> str:
 
 
 def describe_field(field: dataclasses.Field) -> str:
-    """Describes the type of an option's field in words, with "or none"."""
+    """Describes the type of a field, e.g. "a number or none" if optional."""
     kind, optional = split_optional(field)
     return describe_type(kind) + (" or none" if optional else "")
 

@@ -70,7 +70,7 @@ def reuse(config_class: type, name: str, **changes: Any) -> Any:
 
 
 def find_field(config_class: type, name: str) -> dataclasses.Field:
-    """Returns the field of an option that exists, also in a nested config."""
+    """Returns the field of an existing option, also of a nested config."""
     (found,) = [f for n, f, _, _ in list_options(config_class) if n == name]
     return found
 
@@ -121,7 +121,7 @@ def replace(config: Config, **changes: Any) -> Config:
 
 
 def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
-    """Builds a config from parsed flags; a wrong value raises `UsageError`."""
+    """Builds a config from parsed flags; a bad value raises `UsageError`."""
     names = [name for name, _, _, _ in list_options(config_class)]
     return from_keywords(config_class, {n: values[n].value for n in names})
 
@@ -183,7 +183,7 @@ def from_flagfile(
 
     Args:
         config_class: The dataclass whose flags it sets.
-        path: The file, which may name no other one; else `UsageError`.
+        path: The file. `UsageError` if it names another one or is faulty.
         within: The folder that the file must lie in; None: any.
     """
     values = flag_parser.ArgumentFlagValues()
@@ -210,7 +210,7 @@ def to_text(value: Any) -> str:
 def list_options(
     config_class: type,
 ) -> list[tuple[str, dataclasses.Field, Any, str]]:
-    """Returns (name, field, default, title of its group) of every option."""
+    """Returns (name, field, default, title of its group) of all options."""
     found = []
     for field in dataclasses.fields(config_class):
         if "title" in field.metadata:

@@ -54,7 +54,7 @@ class PixelOptions:
 
     @property
     def key(self) -> str:
-        """Text for cache keys; equal texts mean equal decoded pixels."""
+        """Text for cache keys, equal if pictures are decoded alike."""
         bounds = "-".join(map(str, self.bounds)) or "full"
         return f"{self.background}-{bounds}"
 

@@ -19,7 +19,11 @@ _TASK = "classification"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecommendConfig:
-    """All options of `python -m tf_finetune.recommend`."""
+    """All options of `python -m tf_finetune.recommend`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     data: data_options.DataOptions = options.group(
         data_options.DataOptions, "data"

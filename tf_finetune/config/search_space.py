@@ -68,7 +68,7 @@ class Interval:
 
     @property
     def text(self) -> str:
-        """The entry of `--search`."""
+        """The entry of `--search`, such as "epochs:5..30"."""
         kind = "log:" if self.is_log else ""
         return f"{self.option}:{kind}{self.low:g}..{self.high:g}"
 
@@ -78,16 +78,16 @@ class Interval:
         return is_number and self.low <= value <= self.high
 
     def parse(self, drawn: float) -> Any:
-        """Returns the option's value for a drawn number."""
+        """Converts a drawn number to the option's type, int or float."""
         return int(drawn) if self.is_whole else float(drawn)
 
     def to_drawn(self, value: Any) -> float:
-        """Returns the number that stands for an option's value."""
+        """Returns the number to draw for an option's value: itself."""
         return value
 
     @property
     def probes(self) -> tuple[float, ...]:
-        """The bounds, as values to check."""
+        """Both bounds, the values that are checked before any trial starts."""
         return self.low, self.high
 
 
@@ -105,7 +105,7 @@ class Choices:
 
     @property
     def text(self) -> str:
-        """The entry of `--search`."""
+        """The entry of `--search`, such as "trainable:top|all"."""
         return f"{self.option}:{'|'.join(self.texts)}"
 
     def contains(self, value: Any) -> bool:
@@ -113,7 +113,7 @@ class Choices:
         return value in map(self.parse, self.texts)
 
     def parse(self, drawn: str) -> Any:
-        """Returns the option's value for a text."""
+        """Parses the drawn text of a choice into the option's value."""
         return _parse_value(self.option, drawn)
 
     def to_drawn(self, value: Any) -> str:
@@ -122,7 +122,7 @@ class Choices:
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """The texts of all choices."""
+        """All texts, the values that are checked before any trial starts."""
         return self.texts
 
 

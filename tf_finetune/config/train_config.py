@@ -191,7 +191,10 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
 
     @property
     def effective_objective(self) -> str:
-        """The name of the objective; where `objective` is None, its default."""
+        """The objective; by default "pseudo_label" with unlabeled pictures.
+
+        Without them the default is "supervised".
+        """
         if self.objective is not None:
             return self.objective
         if not self.unlabeled_data:
@@ -261,7 +264,7 @@ class TrainConfig:
 
 
 def check_skipped(names: tuple[str, ...]) -> None:
-    """Checks a value of `--recipe_skip`.
+    """Checks the names of options that `--recipe_skip` lists.
 
     Raises:
         UsageError: A name is no option that a recipe chooses.

@@ -237,5 +237,5 @@ class TrainingOptions:
 
     @property
     def num_views(self) -> int:
-        """Number of cached versions of each training picture."""
+        """Number of cached views of a training picture, view 0 included."""
         return 1 if self.augmentation == "none" else self.augmentation_views

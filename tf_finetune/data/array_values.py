@@ -15,7 +15,7 @@ _EARLY_CHECK_COUNT = 64
 
 
 def is_repeatable(data: Any) -> bool:
-    """Tells if `data` can be read twice: a tuple or a list, not a dataset."""
+    """Tells if `data` can be read twice: True for a tuple or a list alone."""
     return isinstance(data, (tuple, list))
 
 

@@ -70,8 +70,8 @@ def merge_equal_numbers(
         known: Names the model was trained on; their spellings are kept.
 
     Returns:
-        A new spelling by old name, of the names that change alone: {"1.0":
-        "1"}; empty unless all names, known ones included, are numbers.
+        Old name → new spelling, for the names that change: {"1.0": "1"}; empty
+        unless all names, known ones included, are numbers.
     """
     distinct = set(names)
     numbers = {name: parse_number(name) for name in {*distinct, *known}}

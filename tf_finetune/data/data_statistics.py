@@ -136,12 +136,12 @@ def format_summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
 
 
 def count_dropped(dropped: Iterable[examples.DroppedFile]) -> int:
-    """Counts the unused files; a dropped folder counts each of its pictures."""
+    """Counts dropped files, and in dropped folders the pictures."""
     return sum(1 if d.pictures is None else d.pictures for d in dropped)
 
 
 def format_dropped(dropped: examples.DroppedFile) -> str:
-    """Formats a dropped file and its reason as one printable line."""
+    """Formats a dropped file as "PATH: reason", on one printable line."""
     path = dropped.path
     return f"{path if path.isprintable() else ascii(path)}: {dropped.reason}"
 
@@ -149,7 +149,7 @@ def format_dropped(dropped: examples.DroppedFile) -> str:
 def find_duplicates(
     pictures: Iterable[examples.Picture],
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds byte-identical pictures: tuples of two or more, in their order."""
+    """Finds pictures of identical bytes; each tuple holds two or more."""
     by_content = collections.defaultdict(list)
     for picture in pictures:
         by_content[picture.sha256].append(picture)
@@ -159,7 +159,7 @@ def find_duplicates(
 def find_conflicts(
     pictures: Iterable[examples.Picture], labels: label_protocol.Labels
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds the tuples of byte-identical pictures whose labels differ."""
+    """Finds pictures of identical bytes whose labels differ, as tuples."""
     return [
         same
         for same in find_duplicates(pictures)
@@ -203,18 +203,18 @@ def check_not_emptied(
         )
 
 
-def warn_of_many(
+def warn_of_many_dropped(
     before: _Examples,
     dropped: Iterable[examples.DroppedFile],
     labels: label_protocol.Labels,
 ) -> None:
-    """Logs a warning if more than a quarter of a class or a split was dropped.
+    """Logs a warning if over a quarter of a class, a split or all was dropped.
 
-    Files with the names of texts or tables do not count.
+    Files whose suffix is that of a text, a table or an archive do not count.
 
     Args:
         before: The examples before cleaning.
-        dropped: Those that are not used, and why.
+        dropped: Those of them, or others, that are not used, and why.
         labels: The task's labels, which name the classes of a label.
     """
     before = [e for e in before if ignored_folders.may_be_picture(e.path)]

@@ -45,7 +45,8 @@ class Example:
 
     Attributes:
         path: The picture file, which need not exist or be a picture.
-        label: Its ground truth, as the user wrote it.
+        label: Its ground truth, as the user wrote it: a class name, several
+            labels, numbers, or a `Mask`, depending on the task.
         split: One of `SPLITS` where the source brings a split, else None.
         group: Name of a group; pictures of one group must not be divided
             between splits. None: it stands alone.
@@ -98,7 +99,7 @@ class Picture:
 
     Attributes:
         path: The picture file.
-        label: Its ground truth, as the user wrote it.
+        label: Its ground truth, as in `Example`.
         sha256: Hexadecimal hash of the file's bytes; equal files have equal
             hashes.
         width: In pixels, as stored (before any EXIF rotation).

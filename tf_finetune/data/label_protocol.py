@@ -155,6 +155,10 @@ class Labels(abc.ABC):
         A stratum is a class, or another group of like pictures, of which every
         split gets its share.
 
+        Args:
+            pictures: Pictures whose headers could be read.
+            names: Names of the model's outputs, as `names` returns them.
+
         Returns:
             New pictures with `strata` and `rare_strata` set, and the files that
             are dropped because their label cannot be used.
@@ -163,7 +167,7 @@ class Labels(abc.ABC):
     def list_classes(self, label: examples.Label) -> tuple[str, ...]:
         """Returns the classes that a label names; empty if it names none.
 
-        Cleaning reports how many pictures of each of these classes are lost.
+        Cleaning counts how many pictures of each of these classes are dropped.
         """
         return ()
 
@@ -223,7 +227,7 @@ class Labels(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NamedLabels(Labels):
-    """Labels that consist of names: those of the model's outputs (classes).
+    """Labels that consist of one or several class names.
 
     Attributes:
         known: The names that a finished run learned, whose spelling is kept;

@@ -44,7 +44,8 @@ class MixedGroups:
         targets: Targets of the labeled pictures, in their order.
         unlabeled: Paths of the unlabeled pictures.
         beside: Number of unlabeled pictures in a group.
-        views: Makes the augmented views of a group's unlabeled pictures.
+        views: (images float32 [beside, size, size, 3] 0..255, seed int32 [2])
+            → views of a group's unlabeled pictures, [views, size, size, 3].
         augmentation: Strength of the labeled pictures' augmentation.
         image_size: Side of the square in pixels.
         resize: How a picture becomes square: "squash", "crop" or "pad".
@@ -98,7 +99,7 @@ class MixedGroups:
         return own, tf.reshape(others, [count, self.beside])
 
     def names(self, epoch: int, step: int, batch_size: int) -> list[str]:
-        """Returns the paths of the pictures in one batch, labeled ones first.
+        """Returns the paths of the pictures in a batch, all labeled ones first.
 
         Args:
             epoch: Number of the epoch, from 0.

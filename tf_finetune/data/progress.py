@@ -22,6 +22,14 @@ class Meter:
     On a terminal and in a notebook it is a bar. Elsewhere it is a line in the
     log every 30 seconds, with the number of items done, their total, and how
     long the rest takes at the mean speed so far.
+
+    Args:
+        total: Number of items to come; None: unknown.
+        title: The activity, e.g. "Looking at pictures".
+        unit: The items in the plural, if the title does not name them:
+            "batches".
+        is_brief: Whether work of less than 30 seconds is not logged, and
+            the bar disappears at its end.
     """
 
     def __init__(
@@ -32,16 +40,7 @@ class Meter:
         unit: str = "",
         is_brief: bool = False,
     ) -> None:
-        """Starts the count at 0.
-
-        Args:
-            total: Number of items to come; None: unknown.
-            title: The activity, e.g. "Looking at pictures".
-            unit: The items in the plural, if the title does not name them:
-                "batches".
-            is_brief: Whether work of less than 30 seconds is not logged, and
-                the bar disappears at its end.
-        """
+        """Starts the count at 0."""
         self._total, self._title, self._is_brief = total, title, is_brief
         self._unit = f" {unit}" if unit else ""
         # Monotonic: setting the clock does not make work take negative time.

@@ -45,12 +45,12 @@ class InspectedPictures:
 
 
 def name_data(data: Any, *, cache_dir: pathlib.Path) -> str:
-    """Returns the value of `--data` that stands for data in Python.
+    """Returns a value for `--data`; data in memory is written to files first.
 
     Args:
-        data: A path or name, which is returned as text, or what
-            `arrays.materialize` writes to files.
-        cache_dir: The cache directory.
+        data: A path or name, which is returned as text; or `(images, labels)`
+            or a `tf.data.Dataset`, as `arrays.materialize` takes them.
+        cache_dir: The cache directory, where these files go.
 
     Raises:
         DataError: The arrays cannot be used.
@@ -110,7 +110,9 @@ def list_and_inspect(
     data_statistics.check_not_emptied(
         listing.examples, inspected.pictures, inspected.dropped, labels
     )
-    data_statistics.warn_of_many(listing.examples, inspected.dropped, labels)
+    data_statistics.warn_of_many_dropped(
+        listing.examples, inspected.dropped, labels
+    )
     if training:
         _warn_of_tiny(pictures)
         splits.check_pictures(pictures, labels)
@@ -149,7 +151,7 @@ def clean_and_split(
         decodable.dropped,
         inspected.labels,
     )
-    data_statistics.warn_of_many(
+    data_statistics.warn_of_many_dropped(
         inspected.pictures, decodable.dropped, inspected.labels
     )
     _warn_of_conflicts(decodable)

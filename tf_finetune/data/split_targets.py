@@ -40,6 +40,9 @@ class Targets(Protocol):
 class ArrayTargets:
     """Targets held in memory, the same for every view of a picture.
 
+    Args:
+        values: [n, …], one target per picture.
+
     Attributes:
         values: float32 [n, …], one target per picture.
         moves_as: "nothing": augmentation does not change a target.
@@ -48,11 +51,7 @@ class ArrayTargets:
     moves_as: Motion = "nothing"
 
     def __init__(self, values: np.ndarray) -> None:
-        """Copies the targets into a constant on the CPU.
-
-        Args:
-            values: [n, …], one target per picture.
-        """
+        """Copies the targets into a constant on the CPU."""
         self.values = np.asarray(values, "float32")
         # The input pipeline runs on the CPU; a constant on the GPU would be
         # copied back for every batch.
@@ -81,17 +80,16 @@ class ArrayTargets:
 class SelectedTargets:
     """Targets of a selection of pictures, in another order or repeated.
 
+    Args:
+        all_: The targets to choose from.
+        places: Integers [n], the index in `all_` of each selected picture.
+
     Attributes:
         moves_as: How augmentation moves a target, as in the original targets.
     """
 
     def __init__(self, all_: Targets, places: np.ndarray) -> None:
-        """Selects targets by index; they are not copied.
-
-        Args:
-            all_: The targets to choose from.
-            places: Integers [n], the index in `all_` of each selected picture.
-        """
+        """Selects targets by index; they are not copied."""
         self.moves_as = all_.moves_as
         self._all = all_
         self._places = np.asarray(places, "int64")

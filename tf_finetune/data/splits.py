@@ -53,10 +53,10 @@ def check_pictures(
 def check_fractions(
     data: data_options.DataOptions, given: Sequence[str | None]
 ) -> None:
-    """Raises `UsageError` if a fraction is given of a split the data brings.
+    """Raises `UsageError` for a split fraction where the data has that split.
 
     Args:
-        data: The data options, with the fractions.
+        data: The data options; a fraction at its default is never refused.
         given: Split that the data brings for each picture; None: none.
     """
     for split in ("validation", "test"):

@@ -54,7 +54,7 @@ def shuffle_units(
     change the order of the present ones.
 
     Args:
-        found: The units.
+        found: The units: sets of pictures that stay in one split.
         seed: Another seed gives another order.
         purpose: Name of the draw, such as "split"; draws of one seed for
             different purposes are independent.
@@ -124,12 +124,14 @@ def compute_quotas(
 ) -> dict[str, collections.Counter]:
     """Computes how many pictures of each stratum each split should get.
 
+    A stratum is a class, or another group of like pictures.
+
     A split's share of a stratum is rounded up or down so that the sum over the
     strata is the share of all of them (largest remainder method), but is at
     least 1.
 
     Args:
-        found: The units.
+        found: The units: sets of pictures that stay in one split.
         fractions: Share of all pictures by split, 0..1; without "train".
 
     Returns:

@@ -22,10 +22,11 @@ class SplitEvaluation:
         evidence: Function that computes per-picture results for comparing two
             models; not to be called where `figures` are None.
         draw: Function that draws notable single pictures into a folder.
-        rows: A table row per picture (see `AnswerTable`); empty if not asked
-            for.
-        kept: Predictions of the pictures in `keep`, [n, …].
-        decision: Values such as thresholds that were used, see `Task.decide`.
+        rows: A row of predictions.csv per picture, of the task's row type;
+            empty if not asked for.
+        kept: Predictions of the pictures whose indices were in the argument
+            `keep`, [n, …].
+        decision: Values such as label thresholds by name that were used.
     """
 
     figures: dict[str, Any] | None
@@ -68,7 +69,7 @@ def evaluate_predictions(
         batches, decision = _make_decision(task, data, split, batches)
     # Figures and answers by the same decision, such as thresholds.
     task = task.with_decision(decision)
-    found = task.figures.judge(data, split, seed=seed)
+    found = task.figures.create_evaluator(data, split, seed=seed)
     paths = iter([picture.path for picture in data.split(split)])
     wanted, kept, rows, start, is_finite = set(keep), [], [], 0, True
     for batch in batches:

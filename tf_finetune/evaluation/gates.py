@@ -17,6 +17,8 @@ _COMPARABLE_KEYS = {
 class Measures(Protocol):
     """Directions and ranking of a task's metrics, as gates need them.
 
+    A gate is a condition on the result of a run, such as "accuracy:0.9".
+
     Attributes:
         higher_is_better: Names of metrics such as accuracy.
         lower_is_better: Names of metrics such as log_loss.
@@ -28,7 +30,7 @@ class Measures(Protocol):
     unbounded: tuple[str, ...]
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the sort key of a split's metrics; greater is better."""
+        """Returns a sort key of a split's metrics by name; more is better."""
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats a split's main metrics in a few words."""

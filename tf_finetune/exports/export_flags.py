@@ -49,7 +49,7 @@ def check_name(name: str) -> None:
 
 
 def check_packages(name: str) -> None:
-    """Raises `UsageError` if packages are missing that a format needs."""
+    """Raises `UsageError` if packages that a format needs are missing."""
     extra, modules = catalog.EXTRAS.get(name, ("", ()))
     # `find_spec` looks a package up without importing it.
     missing = [each for each in modules if not importlib.util.find_spec(each)]

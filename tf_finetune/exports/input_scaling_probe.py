@@ -15,11 +15,11 @@ _SIDE = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureScaling:
-    """Standardization of RGB pictures in 0..1, by color.
+    """Standardization of pictures in 0..1: (x - mean) / std for each color.
 
     Attributes:
-        mean: Is subtracted, three numbers.
-        std: Divides then, three numbers.
+        mean: For red, green and blue.
+        std: For red, green and blue.
         is_bgr: Whether the network takes blue first.
     """
 

@@ -141,7 +141,7 @@ class RowLayout:
 
     @property
     def width(self) -> int:
-        """Numbers per row: the sum of the tensors' sizes."""
+        """Number of values in a row: the sum of the tensors' sizes."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def flat(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:

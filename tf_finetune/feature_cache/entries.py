@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         name: Its path below the cache directory, e.g. "features/1f3a…".
         path: The folder.
-        what: Description of its content; may be empty.
+        what: Description of its content in words; may be empty.
         size_bytes: Size of all its files.
         used: Time of last use, seconds since 1970.
     """
@@ -83,9 +83,9 @@ def hold_entry(
 
 
 def discard_path(path: pathlib.Path) -> None:
-    """Removes a file or an empty folder that does not belong to the cache.
+    """Removes a file or an empty folder; ignores errors of the file system.
 
-    A folder with content stays, and errors of the file system are ignored.
+    A folder with content stays.
     """
     with contextlib.suppress(OSError):
         path.rmdir() if _is_folder(path) else path.unlink()

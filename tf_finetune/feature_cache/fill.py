@@ -175,6 +175,13 @@ def flush_all(writers: Sequence["Writer"]) -> None:
 class Writer:
     """Buffers the missing rows of a store and writes them in large shards.
 
+    Args:
+        store: Store to write to.
+        names: Names of the missing rows; rows of other names are ignored by
+            `add`.
+        check: Called with names before their rows are written; raises if
+            the rows do not belong to them.
+
     Attributes:
         names: Set of names whose rows were not added yet.
     """
@@ -185,15 +192,7 @@ class Writer:
         names: Sequence[str],
         check: Callable[[Sequence[str]], None] = lambda names: None,
     ) -> None:
-        """Starts with an empty buffer.
-
-        Args:
-            store: Store to write to.
-            names: Names of the missing rows; rows of other names are ignored by
-                `add`.
-            check: Called with names before their rows are written; raises if
-                the rows do not belong to them.
-        """
+        """Starts with an empty buffer."""
         self._check = check
         self.names = set(names)
         self._store = store

@@ -50,16 +50,15 @@ class Store:
     write at once and a killed one leaves whole shards. Each has a checksum; one
     that is damaged or foreign is removed when the store is opened, and its rows
     are missing again.
+
+    Args:
+        folder: Folder of the shards; need not exist.
+        width: Numbers in a row.
+        dtype: Dtype of the rows, "float32" or "float16".
     """
 
     def __init__(self, folder: pathlib.Path, *, width: int, dtype: str) -> None:
-        """Opens and verifies the existing shards; writes nothing yet.
-
-        Args:
-            folder: Folder of the shards; need not exist.
-            width: Numbers in a row.
-            dtype: Dtype of the rows, "float32" or "float16".
-        """
+        """Opens and verifies the existing shards; writes nothing yet."""
         self._folder = pathlib.Path(folder)
         self._width = width
         self._dtype = np.dtype(dtype)

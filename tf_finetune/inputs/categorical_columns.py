@@ -50,7 +50,7 @@ class WordEncoding:
         return self.weight * np.concatenate(hits, axis=1).astype("float64")
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds layers that encode string words [batch, columns] likewise."""
+        """Adds layers that encode strings [batch, columns] as `encode` does."""
         import keras
 
         hits = []
@@ -72,8 +72,9 @@ class CategoricalColumns:
 
     Attributes:
         columns: Names of the table columns, each once, as in requests.
-        prefixes: For each column of the model, the index of its table column
-            in `columns` and the number of first characters to keep; None: all.
+        prefixes: For each entry of --categorical_columns, a column of the
+            model: the index of its table column in `columns` and the number of
+            first characters to keep (None: all).
     """
 
     columns: tuple[str, ...]
@@ -86,7 +87,7 @@ class CategoricalColumns:
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[str, ...]:
-        """Reads the whole words of a row, without spaces around them.
+        """Reads the words of a row uncut, one of each of `columns`, stripped.
 
         Args:
             cells: Text by column.
@@ -108,9 +109,9 @@ class CategoricalColumns:
         return words
 
     def stack(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Stacks words and cuts them to the characters that are kept.
+        """Stacks words, each cut to the number of characters in `prefixes`.
 
-        Returns object array [n, columns of the model] of strings.
+        Returns an object array [n, columns of the model] of strings.
         """
         kept = [
             [row[p][:length] for p, length in self.prefixes] for row in rows
@@ -147,7 +148,7 @@ class CategoricalColumns:
         return [WordEncoding(words=seen, weight=each) for each in _WEIGHTS]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns one slice of all `width` features, as "columns"."""
+        """Returns {"columns": slice(0, width)}: one head on all features."""
         return {self.block: slice(0, width)}
 
     def build(self, image_size: int) -> "keras.KerasTensor":

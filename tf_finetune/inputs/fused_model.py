@@ -35,7 +35,7 @@ def build_model(
             part of the result.
         parts: Heads solved on features of single inputs.
         stack: The weight of each head's logits.
-        finish: Function that adds the output layers to logits.
+        finish: Function from logits to predictions, the output activation.
 
     Returns:
         A model from a dict of inputs by name (`images` float32 [batch,
@@ -69,7 +69,7 @@ def build_from_network(
     Args:
         inputs: Inputs of the run; columns are accepted and ignored.
         trainer: Model of one picture → logits; it becomes part of the result.
-        finish: Function that adds the output layers to logits.
+        finish: Function from logits to predictions, the output activation.
 
     Returns:
         A model from a dict of inputs by name to predictions.

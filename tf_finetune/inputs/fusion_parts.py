@@ -23,7 +23,7 @@ Values = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-    """Inputs whose features are joined, with the heads solved on them.
+    """Inputs whose features are concatenated, with the heads solved on them.
 
     Attributes:
         encodings: Name of the input → encoding, in the order of features.
@@ -38,7 +38,8 @@ class Block:
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
         """Computes the logits of each head, by name, [n, outputs].
 
-        `values` holds [n, …] for each input of the block.
+        `values` has those of n rows by input: the table's numbers or words,
+        and the network's features of pictures.
         """
         features = _encode(self.encodings, values)
         return {
@@ -47,7 +48,7 @@ class Block:
         }
 
     def fold(self, stack: head_solvers.Stack) -> tuple[np.ndarray, np.ndarray]:
-        """Folds the block's share of a weighted sum into one linear map.
+        """Folds the block's terms of a weighted sum of logits into one layer.
 
         Args:
             stack: Weights of the logits of all heads, these among them.
@@ -80,7 +81,8 @@ class FusionParts:
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
         """Computes the logits of each head, by name, [n, outputs].
 
-        `values` holds [n, …] for each input.
+        `values` are as for `Block.compute_logits`; heads have the names of the
+        keys in `Block.solutions`.
         """
         found = {}
         for block in self.blocks.values():
@@ -140,8 +142,9 @@ def build_candidates(
         solver: Solver of the task's head.
 
     Returns:
-        Name → weighted sum: one per block, and "stack" of all heads if there
-        are several blocks. All have the same `parts`; unused ones weigh 0.
+        Name → weighted sum: one per block, by its name, and "stack" of all
+        heads if there are several blocks and all heads were cross-validated.
+        All have the same `parts`; unused ones weigh 0.
     """
     said = {
         name: solved.out_of_fold

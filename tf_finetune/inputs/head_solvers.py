@@ -29,7 +29,7 @@ from tf_finetune.solvers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Weighted sum of the logits of several heads, called parts.
+    """Function from the logits of several heads (parts) to a weighted sum.
 
     Attributes:
         parts: Names of the heads.
@@ -188,7 +188,7 @@ def find_solver(name: str) -> HeadSolver:
     """Finds the solver that fits the heads of a task.
 
     Args:
-        name: The task's `network.solver`.
+        name: The task's `network.solver`, such as "ridge".
 
     Raises:
         UsageError: Heads of the task have no such solver, only gradient

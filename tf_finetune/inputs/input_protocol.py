@@ -55,7 +55,8 @@ class Input(Protocol):
         name: Name of its `keras.Input`.
         field: Name of its values in a request, and of its widgets on the page.
         columns: Table columns that a request gives values of, in order.
-        block: Name shared by inputs whose features are joined for the solver.
+        block: Name shared by inputs whose features are concatenated, so that
+            one head is solved on them.
         standardized: Whether the solver standardizes the features.
         kind: Schema of one value as JSON; null stands for NaN.
     """

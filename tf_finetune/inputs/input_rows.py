@@ -153,7 +153,7 @@ class JoinedRows:
 def make_row_data(
     data: examples.ImageData, joined: Mapping[str, JoinedRows]
 ) -> examples.ImageData:
-    """Returns data in which a row is one example: its first picture.
+    """Returns data of one example per row, represented by its first picture.
 
     All pictures of a row have its label, so that tasks compute targets,
     metrics and predictions of rows as of pictures.

@@ -51,7 +51,7 @@ class NumberEncoding:
 
     @property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the two numbers of each product, squares included."""
+        """Indices of first and second factor of each product, two arrays."""
         if not self.products:
             return np.zeros(0, "int64"), np.zeros(0, "int64")
         # The upper triangle and the diagonal: each pair once, and squares.
@@ -75,7 +75,7 @@ class NumberEncoding:
         return np.concatenate([scaled, products], axis=1)
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds operations that encode numbers [batch, numbers] likewise."""
+        """Adds Keras operations that encode [batch, numbers] as `encode`."""
         from keras import ops
 
         known = ops.where(ops.isnan(values), _as_float32(self.median), values)
@@ -122,7 +122,7 @@ class NumericColumns:
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[float, ...]:
-        """Parses the numbers of a row; NaN for an empty cell.
+        """Parses the numbers of a row, one a column; NaN for an empty cell.
 
         Args:
             cells: Text by column.
@@ -169,9 +169,10 @@ class NumericColumns:
                 float32_range.check_digits(known, f"the numbers {column!r}")
 
     def fit_encodings(self, values: np.ndarray) -> list[NumberEncoding]:
-        """Fits the encoding without and, given enough rows, with products.
+        """Fits the encoding without products, and with them from enough rows.
 
-        `values` are those of the training rows, as `stack` returns them.
+        `values` are those of the training rows, as `stack` returns them. Four
+        rows per product are enough.
         """
         plain = _fit_encoding(values)
         count, width = values.shape
@@ -181,7 +182,7 @@ class NumericColumns:
         return [plain, dataclasses.replace(plain, products=True)]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns one slice of all `width` features, as "columns"."""
+        """Returns {"columns": slice(0, width)}: one head on all features."""
         return {BLOCK: slice(0, width)}
 
     def build(self, image_size: int) -> "keras.KerasTensor":

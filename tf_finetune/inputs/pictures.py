@@ -23,7 +23,7 @@ _JOINED = "all_pictures"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureEncoding:
-    """Features that a network computes of each picture, side by side.
+    """Features that a network computes of each picture of a row, concatenated.
 
     Attributes:
         extractor: Model of one picture → features [batch, width]; None: values
@@ -54,7 +54,7 @@ class PictureEncoding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """Input of the pictures of a row; their values are paths.
+    """Input of the pictures of a row, whose values are their paths.
 
     A head is solved on the pictures of each column, and one on all together.
 
@@ -99,9 +99,10 @@ class Pictures:
         return [PictureEncoding()]
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns the slice of each column, and of all if there are several.
+        """Returns where the features of each picture column are, by its name.
 
-        `width` is the number of features of all pictures together.
+        `width` is the number of features of all columns together, which share
+        it evenly. Of several columns, "all_pictures" has the whole of it.
         """
         each = width // len(self.columns)
         found = {

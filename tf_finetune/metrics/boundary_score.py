@@ -17,8 +17,8 @@ def compute_f1(
 ) -> np.ndarray:
     """Computes F1 of each class' boundary in one picture.
 
-    Precision is the share of the predicted boundary that lies near the true
-    one (within `TOLERANCE` of the diagonal), recall the share of the true
+    Precision is the share of the predicted boundary that lies near the true one
+    (within 0.0075 of the picture's diagonal), recall the share of the true
     boundary that lies near the predicted one. Ignored pixels have no boundary,
     neither among themselves nor with others.
 

@@ -106,7 +106,7 @@ def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
 def top_accuracy(
     labels: np.ndarray, probabilities: np.ndarray, top: int
 ) -> float | None:
-    """Computes how often the true class is among the `top` likeliest.
+    """Computes top-k accuracy: how often the true class is among the likeliest.
 
     Equal probabilities are ordered by class index, as argmax does.
 

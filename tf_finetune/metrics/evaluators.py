@@ -11,36 +11,39 @@ from tf_finetune.metrics import candidate_selection
 
 
 class Evaluator(Protocol):
-    """Accumulator that compares predictions of a split with its labels."""
+    """Accumulator that compares predictions of a split with its labels.
+
+    It knows the labels; predictions are added in the order of the pictures.
+    """
 
     def add(self, predictions: np.ndarray) -> None:
         """Adds predictions [batch, …] of the next pictures of the split."""
 
     def figures(self) -> dict[str, Any]:
-        """Computes the metrics of all predictions added, ready for JSON."""
+        """Computes metrics by name of all added predictions, for JSON."""
 
     def evidence(self) -> candidate_selection.Evidence:
         """Computes per-picture results for comparing two models."""
 
     def draw(self, folder: pathlib.Path) -> None:
-        """Draws notable single pictures into a folder; may draw nothing."""
+        """Writes PNGs of notable single pictures to a folder; may be none."""
 
 
 class CollectedPredictions:
-    """Evaluator that keeps all predictions of a split in memory."""
+    """Evaluator that keeps all predictions of a split in memory.
+
+    Args:
+        evaluate: Function from all predictions [n, …] to metrics by name.
+        compare: Function from all predictions to per-picture results for
+            the comparison with another model.
+    """
 
     def __init__(
         self,
         evaluate: Callable[[np.ndarray], dict[str, Any]],
         compare: Callable[[np.ndarray], candidate_selection.Evidence],
     ) -> None:
-        """Starts without predictions.
-
-        Args:
-            evaluate: Function from all predictions [n, …] to metrics by name.
-            compare: Function from all predictions to per-picture results for
-                the comparison with another model.
-        """
+        """Starts without predictions."""
         self._evaluate = evaluate
         self._compare = compare
         self._added: list[np.ndarray] = []
@@ -50,7 +53,7 @@ class CollectedPredictions:
         self._added.append(predictions)
 
     def figures(self) -> dict[str, Any]:
-        """Computes the metrics of all predictions added."""
+        """Computes the metrics by name of all predictions added."""
         return self._evaluate(np.concatenate(self._added))
 
     def evidence(self) -> candidate_selection.Evidence:

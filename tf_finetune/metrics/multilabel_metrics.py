@@ -1,6 +1,6 @@
 """Metrics of multi-label predictions, ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,12 @@ def compute_metrics(
     probabilities = np.asarray(probabilities, dtype="float64")
     _check_arrays(targets, probabilities, names)
     given = probabilities >= np.asarray(thresholds)
+    columns = zip(targets.T, probabilities.T, given.T, strict=True)
     per_label = {
-        name: _compute_label_figures(
-            targets[:, i], probabilities[:, i], given[:, i]
+        name: _compute_label_figures(*column) | {"threshold": float(threshold)}
+        for name, threshold, column in zip(
+            names, thresholds, columns, strict=True
         )
-        | {"threshold": float(thresholds[i])}
-        for i, name in enumerate(names)
     }
     # Micro averages: all pairs of picture and label as one label.
     pairs = _compute_label_figures(
@@ -63,14 +63,10 @@ def compute_metrics(
     )
     # A count has neither a micro nor a macro average.
     pairs.pop("support")
-    macro = {
-        f"macro_{key}": _average_known([row[key] for row in per_label.values()])
-        for key in pairs
-    }
     return {
         "examples": len(targets),
         "class_names": list(names),
-        **macro,
+        **_average_over_labels(per_label.values(), pairs),
         "macro_average_precision_interval": (
             ranking_metrics.bootstrap_macro_interval(
                 targets, probabilities, seed=seed
@@ -82,6 +78,15 @@ def compute_metrics(
         "hamming_loss": float(np.mean(given != targets)),
         "log_loss": log_loss(targets, probabilities),
         "per_label": per_label,
+    }
+
+
+def _average_over_labels(
+    labels: Collection[Mapping[str, float | None]], keys: Iterable[str]
+) -> dict[str, float | None]:
+    return {
+        f"macro_{key}": _average_known([label[key] for label in labels])
+        for key in keys
     }
 
 

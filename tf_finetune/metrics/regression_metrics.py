@@ -37,10 +37,11 @@ def compute_metrics(
     Returns:
         Plain numbers, lists and dictionaries; undefined metrics are None.
         `examples`, `targets` (the names), `per_target` (by name, each with
-        the entries of `FIGURES` and, as NAME_interval, their 95 % intervals)
-        and the same entries for the whole: of a single target its own; of
-        several the means of `r2`, `log_r2` and `mape`, the others None, since
-        their units differ.
+        `r2`, `log_r2` (of logarithms), `mae`, `rmse`, `mape`,
+        `median_absolute_error` and, as NAME_interval, their 95 % intervals) and
+        the same entries for the whole: of a single target its own; of several
+        the means of `r2`, `log_r2` and `mape`, the others None, since their
+        units differ.
 
     Raises:
         DataError: There is no example.
@@ -133,7 +134,7 @@ def build_evidence(
     Args:
         targets: [n, targets] true values, in the user's units.
         predictions: [n, targets] predicted values, in the user's units.
-        logged: Whether R² is that of the logarithms; targets are above 0.
+        logged: Whether R² is that of the logarithms, for targets above 0.
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")

@@ -35,7 +35,7 @@ class PixelCounter:
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Starts without pictures; masks have values below `num_classes`."""
+        """Starts without pictures; masks have indices below `num_classes`."""
         self.confusion = np.zeros([num_classes, num_classes], "int64")
         self._pictures: list[ClassCounts] = []
         self._boundaries: list[np.ndarray] = []
@@ -91,7 +91,7 @@ class PixelCounter:
 
     @property
     def boundary_f1(self) -> np.ndarray:
-        """Mean boundary F1 of each class over pictures, [classes], or NaN."""
+        """Mean boundary F1 over pictures, [classes]; NaN where undefined."""
         return boundary_score.average_pictures(np.stack(self._boundaries))
 
 
@@ -150,14 +150,14 @@ def iou(counts: ClassCounts) -> np.ndarray:
 
 
 def dice(counts: ClassCounts) -> np.ndarray:
-    """Computes the Dice coefficient (F1) of each class; NaN: no true pixel."""
+    """Computes Dice (F1) of each class, [..., classes]; NaN: no true pixel."""
     # 2 TP / (2 TP + FP + FN)
     total = counts.true + counts.predicted
     return _divide_where(2 * counts.hits, total, counts.true > 0)
 
 
 def mean_iou(counts: ClassCounts) -> np.ndarray:
-    """Averages IoU over the classes with true pixels; NaN without any."""
+    """Averages IoU over classes with true pixels, [...]; NaN without any."""
     return _average_defined(iou(counts))
 
 

@@ -27,7 +27,7 @@ class Calibration:
         temperature: Divisor of the logits; above 1 the network was
             overconfident.
         examples: Number of pictures or pixels that it was fitted on.
-        log_loss: Before and after scaling.
+        log_loss: Before and after scaling, nats.
         expected_calibration_error: Before and after scaling, 0..1.
         counted: Noun for the examples: "validation pictures".
     """

@@ -150,6 +150,10 @@ class CompiledNetworks:
     Each is compiled when it is first asked for, and reads the present weights
     at every call.
 
+    Args:
+        built: The model and its parts.
+        cut: Its freeze boundary; None: it is not split.
+
     Attributes:
         boundary: The freeze boundary; None where nothing lies below it.
     """
@@ -157,12 +161,7 @@ class CompiledNetworks:
     def __init__(
         self, built: assembly.Assembly, cut: freeze_boundary.Boundary | None
     ) -> None:
-        """Takes the model; compiles nothing yet.
-
-        Args:
-            built: The model and its parts.
-            cut: Its freeze boundary; None: it is not split.
-        """
+        """Takes the model; compiles nothing yet."""
         self.boundary = cut
         self._built = built
         self._model = built.model

@@ -17,7 +17,7 @@ from tf_finetune.workdir import lifecycle
 def complete_config(
     config: train_config.TrainConfig, given: Set[str]
 ) -> train_config.TrainConfig:
-    """Returns the config for `main`: unused options dropped, workdir numbered.
+    """Completes a parsed config: resets unused options, numbers the workdir.
 
     Options of flagfiles that nothing reads get their defaults. A workdir that
     a flagfile names gets a number where it is taken ("runs/flowers-2"); one on
@@ -37,11 +37,11 @@ def complete_config(
 def choose_graph(
     config: train_config.TrainConfig,
 ) -> train_config.TrainConfig:
-    """Returns `config` with the backbone in the graph of its weights.
+    """Returns a config whose backbone has the graph that its weights are for.
 
     PyTorch's weights need torchvision's graph, "resnet50+torch", and the
-    scaling of pictures that a file beside them tells; recorded so, the run can
-    be repeated and its weights read again.
+    scaling of pictures that a file beside them tells. Both are named in the
+    result, so that the run can be repeated. Other weights change nothing.
 
     Raises:
         UsageError: `--preprocessing` is not that of the weights.

@@ -49,9 +49,10 @@ def _check_own_pictures(config: command_configs.EvaluateConfig) -> None:
 def load_evaluation_labels(
     config: command_configs.EvaluateConfig,
 ) -> label_protocol.Labels:
-    """Returns the label format of the run's task, for reading the data.
+    """Returns the run's label reader, for the pictures to evaluate on.
 
-    For other pictures (`--data`), it knows the run's classes.
+    For other pictures than the run's own (`--data`), it knows the run's
+    classes.
     """
     task = finished_run_files.load_config_task(config)
     if not config.data:

@@ -36,7 +36,7 @@ def load_task(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
 
 
 def load_config_task(config: FinishedConfig) -> task_contract.Task:
-    """Returns the task of the run that the config's `workdir` holds."""
+    """Returns the task of the run in `config.workdir`; see `load_task`."""
     return load_task(config.workdir, config.allow_parts)
 
 
@@ -52,14 +52,14 @@ def load_train_config(config: FinishedConfig) -> train_config.TrainConfig:
 
 
 def locate_workdir(path: str) -> workdir_files.Workdir:
-    """Returns the workdir at a path, in which "~" is expanded."""
+    """Returns the `Workdir` of a path, "~" expanded; it need not exist."""
     return workdir_files.Workdir(pathlib.Path(path).expanduser())
 
 
 def check_models(config: FinishedConfig) -> None:
-    """Raises `RunError` if a model file of the run is not safe to open.
+    """Raises `RunError` if a .keras file of the run is not safe to open.
 
-    Its config may name plain Keras layers only; a missing file passes.
+    The file's config may name plain Keras layers only; a missing file passes.
     """
     place = locate_workdir(config.workdir)
     # A missing file is reported when it is opened.

@@ -36,7 +36,7 @@ class Choice:
     reads: Collection[str] = ()
 
     def is_reader(self, name: str, readers: Sequence[str]) -> bool:
-        """Returns whether one of the values reads an option.
+        """Returns whether an option is read, given these values of the flag.
 
         Args:
             name: The option.
@@ -87,7 +87,7 @@ def check_options(config: Any, choices: Choices) -> None:
 
 
 def find_unused(config: Any, choices: Choices) -> dict[str, Refusal]:
-    """Returns the options that nothing reads, by name, with their reasons."""
+    """Returns refused options by name; `choices` as for `check_options`."""
     found = {
         name: _find_refusal(config, choices, name, given)
         for name, given in list_given(config).items()
@@ -274,7 +274,7 @@ def _list_known(flag: str) -> Sequence[str]:
 
 
 def choose_stage(config: train_config.TrainConfig) -> Choice:
-    """Builds the `Choice` of the stages that a run has."""
+    """Builds the `Choice` of the stages of a run that `used_by` may name."""
     if config.model.keep_classifier:
         return Choice(
             values=[conditions.KEPT_CLASSIFIER], shown="--keep_classifier"
@@ -291,7 +291,7 @@ def choose_stage(config: train_config.TrainConfig) -> Choice:
 
 
 def reads_option(task: task_contract.Task, name: str) -> bool:
-    """Returns whether a task reads an option that not every task reads."""
+    """Returns whether a task reads the option `name`, which not all read."""
     field = options.find_field(train_config.TrainConfig, name)
     readers = field.metadata["used_by"]["task"]
     return choose_task(task).is_reader(name, readers)

@@ -49,7 +49,7 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """The settings in words, also the key of the trial in notes."""
+        """The settings in words, also the key of the trial in `TrialNotes`."""
         rate = "the default rate"
         if self.learning_rate is not None:
             rate = f"learning rate {self.learning_rate:g}"

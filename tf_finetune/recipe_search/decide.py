@@ -38,7 +38,7 @@ def decide_by_data(
     inspected: scan.InspectedPictures,
     device: str,
 ) -> recipe.Recipe:
-    """Decides everything that needs no trial, without TensorFlow.
+    """Chooses the settings that need no trial, without TensorFlow.
 
     Args:
         config: Options of the run.
@@ -72,20 +72,21 @@ def decide(
     choose_budget: ChooseBudget,
     budget_flag: str = "--recipe_budget",
 ) -> recipe.Recipe:
-    """Decides by data and by trials, and starts TensorFlow for these.
+    """Chooses settings by data, starts TensorFlow, and chooses by trials.
 
     Args:
         config: Options of the run; those that were given are kept.
         inspected: Pictures whose headers were read.
-        folder: Folder for notes and checkpoints of trials. A trial that is
-            noted there is not repeated; an interrupted one resumes.
+        folder: Folder for results and checkpoints of trials. A trial that is
+            recorded there is not repeated; an interrupted one resumes.
         largest_batch: Largest batch size that fits into memory; None without
             `--batch_size=auto`.
-        choose_budget: Called once with the seconds of features and probe.
-        budget_flag: The flag that sets this time.
+        choose_budget: Maps the seconds that features and probe took to those
+            for all trials, None: no limit; called once.
+        budget_flag: The flag that sets this time, for messages.
 
     Returns:
-        The recipe.
+        The recipe; without trials where `candidates.list_candidates` has none.
 
     Raises:
         UsageError, DataError, RunError: As of training.
@@ -115,11 +116,12 @@ def decide_by_trials(
     Args:
         first: The recipe by data alone; its settings are those of all trials.
         notes: Measurements of earlier processes; those of this one are added.
-        open_network: Called for trials that are not noted.
-        choose_budget: Called once with the seconds of features and probe.
+        open_network: Maps a value of `--trainable` to the network that trials
+            fine-tune; called only for trials that are not in `notes`.
+        choose_budget: As for `decide`.
 
     Returns:
-        A new recipe.
+        A new recipe, with the trials in its facts.
     """
     facts = _measure_probe(first.facts, notes, open_network)
     limit = choose_budget(notes.probe_seconds)

@@ -83,7 +83,7 @@ class Facts:
 
     @property
     def imbalance(self) -> float | None:
-        """Pictures of the largest class per picture of the smallest one."""
+        """Pictures of the largest class per one of the smallest, or None."""
         if not self.fewest_per_class:
             return None
         return self.most_per_class / self.fewest_per_class
@@ -97,7 +97,7 @@ class Facts:
         return self.validation_pictures < candidates.FEWEST_VALIDATION
 
     def to_json(self) -> dict[str, Any]:
-        """Returns a dict for JSON, without trials, settings and given."""
+        """Returns the facts for JSON, but no trials and no options' values."""
         found = dataclasses.asdict(self)
         for name in ("trials", "settings", "given"):
             del found[name]

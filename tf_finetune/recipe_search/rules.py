@@ -17,7 +17,10 @@ _MEDIUM_STEPS, _LARGE_STEPS = 10_000, 20_000
 
 
 def choose_augmentation(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses strong augmentation, MixUp included, for 20,000 pictures."""
+    """Chooses "strong" augmentation from 20,000 training pictures on.
+
+    None with fewer, with `--cache=on`, and for tasks without a log loss.
+    """
     # Mixed pictures cannot be cached, and their labels are shares of classes.
     is_possible = facts.can_compare and facts.settings["cache"] != "on"
     if facts.training_pictures < _MEDIUM or not is_possible:
@@ -30,7 +33,10 @@ def choose_augmentation(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_epochs(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses 10,000 steps from 20,000 pictures on, 20,000 from 500,000."""
+    """Chooses epochs of 10,000 steps in all from 20,000 pictures on.
+
+    From 500,000 training pictures on they have 20,000 steps; None below 20,000.
+    """
     if facts.training_pictures < _MEDIUM:
         return None
     is_large = facts.training_pictures >= _LARGE
@@ -45,7 +51,10 @@ def choose_epochs(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layers of the trial with the lowest log loss."""
+    """Chooses the layers of the trial of lowest log loss.
+
+    None if trials of other layers are lacking.
+    """
     best = find_best(facts)
     compared = _best_by(facts, lambda each: each.candidate.trainable)
     if best is None or len(compared) < 2:
@@ -61,7 +70,10 @@ def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the layer decay of the trial with the lowest log loss."""
+    """Chooses the layer decay of the trial of lowest log loss.
+
+    None if its layers were not tried with another one.
+    """
     best = find_best(facts)
     if best is None:
         return None
@@ -90,7 +102,7 @@ def choose_layer_decay(facts: fact_types.Facts) -> decisions.Choice | None:
 
 
 def choose_learning_rate(facts: fact_types.Facts) -> decisions.Choice | None:
-    """Chooses the rate of the trial with the lowest log loss."""
+    """Chooses the learning rate of the trial of lowest log loss, if any."""
     best = find_best(facts)
     if best is None or best.candidate.learning_rate is None:
         return None

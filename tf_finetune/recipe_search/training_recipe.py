@@ -23,7 +23,7 @@ def choose_settings(
 ) -> tuple[train_config.TrainConfig, Mapping[str, str]]:
     """Chooses the settings of a run and writes recipe.json and recipe.flags.
 
-    Trials are noted with the checkpoints of the run: a run that is resumed
+    Trials are recorded with the checkpoints of the run: a run that is resumed
     repeats none.
 
     Args:
@@ -56,7 +56,7 @@ def choose_settings(
 def describe_plan(
     config: train_config.TrainConfig, inspected: scan.InspectedPictures
 ) -> tuple[train_config.TrainConfig, str]:
-    """Describes the recipe of a run that is not made.
+    """Describes the recipe that a run would follow; makes no trial.
 
     Args:
         config: Options of the run, with `--recipe=auto`.

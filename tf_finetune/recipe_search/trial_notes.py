@@ -61,17 +61,16 @@ class TrialNotes:
 
     Measurements of other data or other settings are discarded.
 
+    Args:
+        folder: The folder of the notes.
+        key: Key of data and settings, from `make_key`.
+
     Attributes:
         folder: The folder; made when something is noted.
     """
 
     def __init__(self, folder: pathlib.Path, key: str) -> None:
-        """Reads the notes of an earlier process, if there are any.
-
-        Args:
-            folder: The folder of the notes.
-            key: Key of data and settings, from `make_key`.
-        """
+        """Reads the notes of an earlier process, if there are any."""
         self.folder = folder
         self._path = folder / _NAME
         self._content = _read(self._path, folder)
@@ -80,18 +79,18 @@ class TrialNotes:
 
     @property
     def spent_seconds(self) -> float:
-        """Seconds of trials that earlier processes and this one noted."""
+        """Seconds spent on trials by this process and earlier ones."""
         return self._content["spent_seconds"]
 
     @property
     def probe(self) -> facts.ProbeFacts | None:
-        """Figures of the features; None if they are not noted."""
+        """Figures of the pretrained features; None if they are not noted."""
         found = self._content.get("probe")
         return facts.ProbeFacts(**found) if found else None
 
     @property
     def costs(self) -> candidates.Costs | None:
-        """Seconds per picture; None if they are not noted."""
+        """Seconds per picture of the network; None if they are not noted."""
         found = self._content.get("costs")
         return candidates.Costs(**found) if found else None
 
@@ -120,7 +119,13 @@ class TrialNotes:
         costs: candidates.Costs,
         probe_seconds: float,
     ) -> None:
-        """Notes the figures of the features and the measured costs."""
+        """Notes figures of the features and costs, and writes the file.
+
+        Args:
+            probe: Figures of the pretrained features; None: there are none.
+            costs: Measured seconds per picture.
+            probe_seconds: Seconds that features and probe took.
+        """
         self._content |= {
             "costs": dataclasses.asdict(costs),
             "probe_seconds": probe_seconds,
@@ -130,7 +135,7 @@ class TrialNotes:
         self._write()
 
     def note_trial(self, trial: candidates.Trial, spent_seconds: float) -> None:
-        """Notes a finished trial.
+        """Notes a finished trial and writes the file.
 
         Args:
             trial: Its figures.

@@ -39,7 +39,17 @@ _MOST_NEIGHBORS = 5000
 
 
 class TrialNetwork:
-    """Network that is prepared once and fine-tuned once per candidate."""
+    """Network that is prepared once and fine-tuned once for each candidate.
+
+    Args:
+        config: Options of the run, `trainable` that of the candidates.
+        inspected: Pictures whose headers were read.
+        folder: Folder for the checkpoints of trials; made if needed.
+        held: Exit stack that keeps cache entries from being evicted.
+        largest_batch: Largest batch size that fits into memory; None
+            without `--batch_size=auto`.
+        holds_out: Whether trials are judged on training pictures, too.
+    """
 
     def __init__(
         self,
@@ -51,17 +61,7 @@ class TrialNetwork:
         largest_batch: int | None,
         holds_out: bool,
     ) -> None:
-        """Builds the network, computes its features and solves the head.
-
-        Args:
-            config: Options of the run, `trainable` that of the candidates.
-            inspected: Pictures whose headers were read.
-            folder: Folder for the checkpoints of trials; made if needed.
-            held: Exit stack that keeps cache entries from being evicted.
-            largest_batch: Largest batch size that fits into memory; None
-                without `--batch_size=auto`.
-            holds_out: Whether trials are judged on training pictures, too.
-        """
+        """Builds the network, computes its features and solves the head."""
         place = workdir_files.Workdir(folder)
         place.checkpoints.mkdir(parents=True, exist_ok=True)
         context = run_preparation.prepare_run(
@@ -87,7 +87,7 @@ class TrialNetwork:
         self._reads_cache: bool | None = None
 
     def measure_probe(self) -> facts.ProbeFacts:
-        """Returns the figures of the features on the training pictures."""
+        """Computes cross-validated figures of probe and nearest neighbors."""
         context = self._context
         pictures = context.data.split("train")
         labels = np.asarray(context.data.class_indices(pictures))
@@ -100,7 +100,7 @@ class TrialNetwork:
         )
 
     def measure_costs(self) -> candidates.Costs:
-        """Times loading and a forward pass of a batch of pictures."""
+        """Times the loading and the forward pass of a batch of pictures."""
         context, networks = self._context, self._context.networks
         images, load = cache_choice.load_batch(context)
         step = networks.pretrained_step(with_rows=False)

@@ -120,7 +120,7 @@ def build_flags(found: recipe.Recipe) -> str:
 def write_files(
     found: recipe.Recipe, json_path: pathlib.Path, flags_path: pathlib.Path
 ) -> None:
-    """Writes recipe.json and recipe.flags, atomically."""
+    """Writes a recipe as JSON and as a flagfile, each atomically."""
     files.write_text(flags_path, build_flags(found))
     files.write_json(json_path, build_json(found))
 

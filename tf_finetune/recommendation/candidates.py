@@ -41,10 +41,10 @@ class Candidate:
 
     @property
     def prior(self) -> float | None:
-        """Published ImageNet top-1 accuracy in percent; None for a file.
+        """ImageNet top-1 accuracy in percent of published weights, else None.
 
-        The figure is that of the published weights: a file may hold anything
-        for the same network, also random weights.
+        A weights file may hold anything for the same network, also random
+        weights.
         """
         # "imagenet" are the published weights; everything else is a file.
         is_published = self.published and self.weights == _IMAGENET

@@ -70,7 +70,7 @@ class FeatureScores:
 
 
 def from_json(found: dict[str, Any]) -> FeatureScores:
-    """Rebuilds scores from the dict of `FeatureScores.to_json`.
+    """Rebuilds the scores from a dict that `FeatureScores.to_json` returned.
 
     Raises:
         KeyError, TypeError, ValueError: The dict has other keys or values.
@@ -134,7 +134,8 @@ def find_limit(width: int, classes: int, last: int) -> int:
         last: Pictures per class that are wanted.
 
     Returns:
-        `last`, or the first of it times 3/4, 9/16, … that is small enough.
+        `last`, or the first of it times 3/4, 9/16, … (rounded down, at least 1)
+        that is small enough.
     """
     # The solver's cost grows as n·min(n, width)·classes.
     while last > 1 and not linear_probe.is_small(

@@ -28,7 +28,7 @@ _START_SECONDS = 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinalistRuns:
-    """Facts that the fine-tuned runs of all finalists share.
+    """Facts that the fine-tuned runs of the best two candidates share.
 
     Attributes:
         config: Options of the command.

@@ -29,7 +29,8 @@ _SECONDS = 2.0
 def main(folder: pathlib.Path) -> int:
     """Measures every FOLDER/NAME.pb in a forked process of its own.
 
-    Writes each result into NAME.json, in place of the input's size.
+    FOLDER/NAME.json holds the input's size (`image_size`), and is replaced by
+    the figures that `measure_graph` returns.
 
     Returns:
         The number of graphs that could not be measured: the exit status.

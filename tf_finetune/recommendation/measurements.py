@@ -20,16 +20,15 @@ class MeasurementFile:
     The file is `recommendations/HASH.json` in the cache directory, with the
     hash of the facts on which the measurements depend. When two processes write
     at once, one's measurement may be lost, and is made again.
+
+    Args:
+        cache_dir: Folder shared between runs.
+        facts: Everything that the measurements depend on, such as hash of
+            the weights, image size and versions; ready for JSON.
     """
 
     def __init__(self, cache_dir: pathlib.Path, facts: Any) -> None:
-        """Reads the measurements; a missing or damaged file counts as empty.
-
-        Args:
-            cache_dir: Folder shared between runs.
-            facts: Everything that the measurements depend on, such as hash of
-                the weights, image size and versions; ready for JSON.
-        """
+        """Reads the measurements; a missing or damaged file counts as empty."""
         # Other weights, sizes or versions have another file, never a stale one.
         text = json.dumps(facts, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -52,8 +51,8 @@ class MeasurementFile:
         memory.
 
         Args:
-            kind: As for `get`.
-            name: As for `get`.
+            kind: "network", "latency", "scores" or "fine_tuned".
+            name: Name within the kind, such as the device of a latency.
             value: Ready for JSON.
         """
         # Read again: another process may have added to it since.

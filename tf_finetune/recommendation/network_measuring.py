@@ -50,7 +50,14 @@ class _Network:
 
 
 class NetworkMeasuring:
-    """Measures candidates on demand and keeps the figures in the cache."""
+    """Measures candidates on demand and keeps the figures in the cache.
+
+    Args:
+        config: Options of the command.
+        found: All candidates that may be measured.
+        class_names: Class names in the order of class indices.
+        held: Keeps feature caches from being deleted until it is closed.
+    """
 
     def __init__(
         self,
@@ -59,14 +66,7 @@ class NetworkMeasuring:
         class_names: Sequence[str],
         held: contextlib.ExitStack,
     ) -> None:
-        """Reads the cached measurements of candidates; builds no network yet.
-
-        Args:
-            config: Options of the command.
-            found: All candidates that may be measured.
-            class_names: Class names in the order of class indices.
-            held: Keeps feature caches from being deleted until it is closed.
-        """
+        """Reads the cached measurements; builds no network yet."""
         self._config = config
         self._class_names = class_names
         self._held = held
@@ -84,7 +84,7 @@ class NetworkMeasuring:
     def measure_latencies(
         self, found: Sequence[candidates.Candidate]
     ) -> dict[candidates.Candidate, network_costs.NetworkLatency]:
-        """Returns latencies of candidates on this device, cached or timed now.
+        """Returns latencies on this device by candidate, cached or timed now.
 
         Those that could not be timed are logged and left out.
         """
@@ -141,8 +141,8 @@ class NetworkMeasuring:
 
         Args:
             candidate: Backbone and weights.
-            pictures: Decodable pictures of a rung, of every class.
-            pictures_per_class: Value of the rung, kept in the result.
+            pictures: Decodable pictures to score on, of every class.
+            pictures_per_class: Most of them per class, kept in the result.
             with_probe: Whether the probe is solved.
         """
         name = self._name_scores(pictures, with_probe=with_probe)
@@ -200,13 +200,13 @@ class NetworkMeasuring:
         self._open.clear()
 
     def read_note(self, candidate: candidates.Candidate, name: str) -> Any:
-        """Returns figures that `write_note` cached under a name, or None."""
+        """Returns the figures that `write_note` cached, or None."""
         return self._files[candidate].get("fine_tuned", name)
 
     def write_note(
         self, candidate: candidates.Candidate, name: str, value: Any
     ) -> None:
-        """Caches figures of a fine-tuned run by the hash of data and config."""
+        """Caches a fine-tuned run's figures; `name` hashes data and config."""
         self._files[candidate].put("fine_tuned", name, value)
 
     def _measure_size(
@@ -288,7 +288,7 @@ class NetworkMeasuring:
 
 
 def describe_device() -> str:
-    """Describes host, processor, threads and devices; keys cached latencies."""
+    """Describes host, processor, threads and devices, to key latencies by."""
     hardware = environment.describe_environment()["hardware"]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
     devices = ", ".join(hardware["devices"])

@@ -12,8 +12,9 @@ from tf_finetune.recommendation import pareto_front, ranking
 def plot_pareto(rows: Sequence[ranking.Row], path: pathlib.Path) -> None:
     """Draws accuracy against latency into a PNG, written atomically.
 
-    The probe's accuracy with one standard error against milliseconds a
-    picture, on a logarithmic axis; networks off the Pareto front are gray.
+    The probe's accuracy, ± one standard error, against milliseconds per picture
+    on a logarithmic axis; candidates off the Pareto front (those that another
+    one beats in both) are gray.
 
     Args:
         rows: Candidates; those without a probe or a latency are left out.

@@ -50,7 +50,7 @@ def choose_pictures(
 
 
 def count_largest(pictures: Sequence[examples.Picture]) -> int:
-    """Returns the number of pictures of the largest class."""
+    """Returns how many of the pictures the most frequent class has."""
     return max(collections.Counter(p.label for p in pictures).values())
 
 

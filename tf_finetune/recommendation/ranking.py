@@ -47,7 +47,7 @@ class Row:
 
     @property
     def compared_probe(self) -> feature_scores.ProbeFigures | None:
-        """Figures of its first probe, on the same pictures for all; or None."""
+        """The first probe's figures, on the same pictures for all, or None."""
         return next((each.probe for each in self.rungs if each.probe), None)
 
 
@@ -281,7 +281,7 @@ def _score_rows(
 
 
 def estimate_seconds(row: Row, pictures: int) -> float:
-    """Estimates the seconds to decode and infer a number of pictures."""
+    """Estimates the seconds to decode `pictures` and compute features."""
     # Where the latency could not be measured, a large network is assumed.
     milliseconds = row.latency.batch_32 / 32 if row.latency else 100.0
     return pictures * (milliseconds / 1000 + _DECODE_SECONDS)

@@ -207,7 +207,7 @@ def record_choice(shared: workdir_files.Workdir, name: str, value: str) -> None:
     Args:
         shared: The workdir of the chief.
         name: "cache" or "views"; a choice of the same name is replaced.
-        value: As `load_choices` returns it.
+        value: "on" or "off" for "cache", "float32" or "float16" for "views".
     """
     files.write_json(
         _choices_path(shared), {**load_choices(shared), name: value}
@@ -222,7 +222,7 @@ def load_chief_choice(shared: workdir_files.Workdir, name: str) -> str:
         name: "cache" or "views".
 
     Returns:
-        The choice, as in `load_choices`.
+        "on" or "off" for "cache", "float32" or "float16" for "views".
 
     Raises:
         RunError: No choice of this name is recorded.

@@ -35,13 +35,13 @@ class Candidate:
 
     @property
     def decision(self) -> Mapping[str, Any]:
-        """Values chosen on validation, such as thresholds; else empty."""
+        """Values that the task chose on validation (thresholds); or empty."""
         return self.evaluations["validation"].decision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """Result of both training stages: the solved head, then fine-tuning.
+    """Result of both stages of training: fit of the head, then fine-tuning.
 
     Attributes:
         probe: The solved head on the pretrained backbone, a baseline of every
@@ -84,7 +84,7 @@ class RunResult:
 
     @property
     def history_stage(self) -> str:
-        """Stage of the history whose epochs trained the chosen candidate."""
+        """Value of the history's column "stage" for the chosen one's epochs."""
         stage = self.chosen.name
         objective = (self.facts or {}).get("objective", "")
         # The history calls its epochs after the objective alone.
@@ -105,7 +105,7 @@ def make_candidate(
 
     Args:
         context: The run.
-        name: As in `Candidate.name`.
+        name: "probe" or "fine_tune"; objectives prefix their name later.
         evaluations: Evaluations of these weights by split name.
 
     Returns:
@@ -200,5 +200,5 @@ def compare_candidates(
 
 
 def assign_candidate(context: contexts.RunContext, chosen: Candidate) -> None:
-    """Assigns the weights of a candidate to the model of a run, in place."""
+    """Assigns the weights of `chosen` to the model of the run, in place."""
     assembly.assign_values(context.assembly.model.weights, chosen.weights)

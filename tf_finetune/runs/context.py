@@ -102,12 +102,12 @@ class RunContext:
 
     @property
     def fine_tunes(self) -> bool:
-        """Whether the run has a fine-tuning stage (see `fine_tunes` below)."""
+        """Whether fine-tuning follows the fit of the head in this run."""
         return fine_tunes(self.config, self.adapted)
 
     @functools.cached_property
     def label_description(self) -> dict[str, Any]:
-        """Class counts or label statistics of the data, as in data.json."""
+        """The entries of data.json about labels, such as class counts."""
         return self.task.labels.describe(self.data)
 
     @property
@@ -141,7 +141,9 @@ class RunContext:
         return self.distillation.make_targets(self, labels)
 
     def targets(self, split: str) -> target_rows.Targets:
-        """Returns the targets of a split, one for each picture, in order.
+        """Returns the targets of a split, which the loss compares with logits.
+
+        They come one for each picture of the split, in its order.
 
         Args:
             split: "train", "validation" or "test".

@@ -45,6 +45,8 @@ _LAYER = json_schema.Record(
 class FilledBackbone:
     """Weights of a backbone that were taken from a relative.
 
+    A relative is a wider or deeper network of the backbone's family.
+
     Attributes:
         path: The weights file.
         origin: Value of `--init_from`.
@@ -56,7 +58,7 @@ class FilledBackbone:
     layers: tuple[transplant.FilledLayer, ...]
 
     def describe(self, loaded: loading.LoadedWeights) -> loading.LoadedWeights:
-        """Returns the record of the loaded file with its origin and table."""
+        """Returns a copy of `loaded` that names `--init_from` and `layers`."""
         table = transplant.format_table(self.layers)
         return dataclasses.replace(
             loaded,
@@ -68,7 +70,7 @@ class FilledBackbone:
 def fill_backbone(
     config: train_config.TrainConfig, inspected: scan.InspectedPictures
 ) -> FilledBackbone:
-    """Fills the backbone of a config from its `--init_from`.
+    """Fills the backbone of a config from the network of `--init_from`.
 
     The weights are kept in the cache directory, where a later call with the
     same networks and pictures finds them.
@@ -100,17 +102,7 @@ def fill_backbone(
         path = folder / f"{key}.weights.h5"
         about = folder / f"{key}.json"
         if not (path.is_file() and about.is_file()):
-            logging.info(
-                "Filling %s from %s on %d pictures.",
-                options.backbone, options.init_from, len(chosen),
-            )  # fmt: skip
-            batches = split_evaluation.load_images(
-                chosen, config, image_size=target.image_size
-            )
-            images = np.concatenate([np.asarray(each) for each in batches])
-            layers = transplant.fill_network(
-                target, source, images, seed=config.seed
-            )
+            layers = _fill(target, source, chosen, config)
             with files.replacing(path) as temporary:
                 target.model.save_weights(temporary)
                 keras_files.write_backbone(temporary, options.backbone)
@@ -133,6 +125,26 @@ def fill_backbone(
             for each in layers
         ),
     )
+
+
+def _fill(
+    target: backbones.Backbone,
+    source: backbones.Backbone,
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+) -> Sequence[transplant.FilledLayer]:
+    """Fills the target from the source on pictures; returns its layers."""
+    logging.info(
+        "Filling %s from %s on %d pictures.",
+        config.model.backbone,
+        config.model.init_from,
+        len(pictures),
+    )
+    batches = split_evaluation.load_images(
+        pictures, config, image_size=target.image_size
+    )
+    images = np.concatenate([np.asarray(each) for each in batches])
+    return transplant.fill_network(target, source, images, seed=config.seed)
 
 
 def _list_training_pictures(

@@ -85,7 +85,7 @@ def make_feed(
     context: contexts.RunContext,
     activations: boundaries.BoundaryActivations | None,
 ) -> fine_tuning.TrainingFeed:
-    """Builds the batches of a fit stage.
+    """Builds the training and validation batches of a fit stage.
 
     Args:
         context: The run; its config has the number of epochs.
@@ -157,9 +157,9 @@ def prepare_trainer(
 
 @contextlib.contextmanager
 def enter_training(context: contexts.RunContext) -> Iterator[None]:
-    """Enters the scope of the strategy and the dtype policy of training.
+    """Enters the strategy's scope; the backbone computes in `--precision`.
 
-    Leaving the block restores both.
+    Leaving the block restores both; the backbone computes in float32 again.
 
     Args:
         context: The run.

@@ -137,13 +137,14 @@ def copy_to_one_device(
 
 
 def choose_solver(context: contexts.RunContext) -> str:
-    """Returns the solver of the head's problem: `Problem.solver`.
+    """Returns the name of the method that fits the head of a run.
 
     Args:
         context: The run.
 
     Returns:
-        The task's solver for a linear head; "steps" for other heads.
+        The task's solver for a linear head, such as "logistic"; "steps"
+        (training by gradient steps) for other heads.
     """
     options = context.config.model
     is_linear = context.task.head(options.head) == "linear"

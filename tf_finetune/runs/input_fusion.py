@@ -258,7 +258,7 @@ def _describe_parts(
 def _judge(
     context: contexts.RunContext, split: str, logits: np.ndarray
 ) -> candidate_selection.Evidence:
-    judged = context.task.figures.judge(
+    judged = context.task.figures.create_evaluator(
         context.data, split, seed=context.config.seed
     )
     judged.add(context.task.network.finish(logits))

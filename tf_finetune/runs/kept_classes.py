@@ -12,7 +12,7 @@ from tf_finetune.weights import class_plan, weights_source
 
 
 def describe_plan(context: contexts.RunContext) -> str:
-    """Describes the origin of each class as a table with a title.
+    """Describes the origin of each class (kept or new) as a titled table.
 
     Args:
         context: The run, with `--classes=keep`.

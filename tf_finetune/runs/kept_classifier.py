@@ -44,10 +44,7 @@ def keep_classifier(
         report: Called with each block of text that a person should read.
 
     Returns:
-        The finished run, whose model takes RGB 0..255.
-
-    Returns:
-        The finished run, with its model in memory.
+        The finished run, with its model in memory, which takes RGB 0..255.
 
     Raises:
         UsageError: The file has no classifier that can be kept, or not as many

@@ -16,15 +16,14 @@ class PictureFinder:
 
     In the folder a picture is looked for by the end of its old path, the
     longest first, and then by its file name alone, in any subfolder.
+
+    Args:
+        root: Folder to search; None: pictures are looked for at their old
+            paths only.
     """
 
     def __init__(self, root: str | None) -> None:
-        """Prepares a search; reads nothing from the disk yet.
-
-        Args:
-            root: Folder to search; None: pictures are looked for at their old
-                paths only.
-        """
+        """Prepares a search; reads nothing from the disk yet."""
         self._root = root and pathlib.Path(root).expanduser()
         self._by_name: dict[str, list[str]] | None = None
 

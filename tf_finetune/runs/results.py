@@ -132,7 +132,7 @@ def begin_run(context: contexts.RunContext, plan: str) -> None:
 def save_results(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> None:
-    """Writes the model, its weights, the history and its plot."""
+    """Writes model, weights, history and its plot to the workdir."""
     place, model = context.place, context.assembly.model
     if table := result.fit_result.table:
         history.write(place.history, table)
@@ -173,7 +173,7 @@ def finish_run(
     result: candidates.RunResult,
     seconds: float,
 ) -> None:
-    """Marks the run of `seconds` as finished and removes its checkpoints."""
+    """Marks the run, which took `seconds`, finished; removes checkpoints."""
     facts = {
         "kept": result.chosen.name,
         "cache": result.fit_result.cache,
@@ -202,7 +202,7 @@ def describe_run(
     Args:
         config: The config in effect.
         built: The model.
-        fingerprint: Of the data.
+        fingerprint: Hash of the data's contents, labels and splits.
         largest_batch: Batch size that was found; None: not searched.
 
     Returns:
@@ -288,7 +288,7 @@ def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
 
 
 def check_reference_run(context: contexts.RunContext) -> None:
-    """Checks the workdir that `--fail_if_not_better_than` names, if any.
+    """Checks that the run of `--fail_if_not_better_than` can be compared with.
 
     Raises:
         UsageError: It has no metrics, or those of another task or data.

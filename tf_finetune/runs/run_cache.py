@@ -21,10 +21,17 @@ _GB = 1e9
 
 
 class RunCache:
-    """Feature cache of one run: head inputs and activations on disk.
+    """Feature cache of one run: head inputs and boundary activations on disk.
 
-    Rows are found by the SHA-256 of a picture's content. They belong to the
-    weights that the model has when an entry is opened.
+    Rows are found by the SHA-256 of a picture's content. An entry, the folder
+    of a store, belongs to the weights that the model has when it is opened.
+
+    Args:
+        config: The config of the run: cache directory, preprocessing, seed.
+        built: Its model; the present weights decide which entry is opened.
+        networks: That model, compiled.
+        held: Exit stack that keeps the opened entries from being evicted
+            until it is closed.
 
     Attributes:
         features: Store of the head's inputs, float32; one row per picture.
@@ -37,15 +44,7 @@ class RunCache:
         networks: inference.CompiledNetworks,
         held: contextlib.ExitStack,
     ) -> None:
-        """Opens the store of the head's inputs.
-
-        Args:
-            config: The config of the run: cache directory, preprocessing, seed.
-            built: Its model; the present weights decide which entry is opened.
-            networks: That model, compiled.
-            held: Exit stack that keeps the opened entries from being evicted
-                until it is closed.
-        """
+        """Opens the store of the head's inputs."""
         self._config = config
         self._built = built
         self._networks = networks

@@ -217,7 +217,7 @@ def _format_batch_fit(context: contexts.RunContext) -> str:
 
 
 def format_rate(context: contexts.RunContext) -> str:
-    """Formats the learning rate of a run with its origin."""
+    """Formats the learning rate: "0.001 (given; --learning_rate)"."""
     options, asked = context.config.training, context.requested_config.training
     rate, usual = (
         optimizers.choose_learning_rate(optimizers.resolve_options(each))
@@ -289,7 +289,7 @@ def _format_start(context: contexts.RunContext) -> str:
 
 
 def describe_boundary(found: freeze_boundary.Boundary | None) -> str:
-    """Describes the part of a network that can be cached."""
+    """Describes the share of the forward pass that can be cached, if any."""
     if found is None:
         return "no part of the network can be cached"
     return (

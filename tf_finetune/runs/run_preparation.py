@@ -218,10 +218,10 @@ def decode_and_extract(
     networks: inference.CompiledNetworks,
     cache: run_cache.RunCache,
 ) -> dict[str, str]:
-    """Decodes new pictures and computes their features in the same pass.
+    """Decodes pictures and computes their features in the same pass.
 
-    Activations at the freeze boundary are computed too, where fine-tuning will
-    read them and they fit into the cache.
+    Pictures with a cached decode result are skipped. Activations at the freeze
+    boundary are computed too, where fine-tuning will read them and they fit.
 
     Args:
         pictures: Pictures whose headers are fine.

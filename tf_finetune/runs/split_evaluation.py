@@ -71,7 +71,7 @@ def evaluate_model(
             are chosen on the predictions of this split.
 
     Returns:
-        The evaluation, as `compare_with_labels` returns it.
+        Metrics; for splits other than training also an answer for each picture.
     """
     config, pictures = context.config, context.data.split(split)
     images = progress.track(
@@ -133,9 +133,9 @@ def evaluate_logits(
 ) -> Evaluations:
     """Evaluates splits from logits computed on cached rows, validation first.
 
-    The logits of its first pictures are compared with those of the whole model
-    on the picture files; thresholds and the like chosen on validation are used
-    on the other splits.
+    The logits of the first validation pictures are compared with those of the
+    whole model on the picture files; thresholds and the like that are chosen on
+    validation are used on the other splits.
 
     Args:
         context: The run.

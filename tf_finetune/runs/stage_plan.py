@@ -61,7 +61,7 @@ def _format_stage(
 
 
 def make_longest_stage(context: contexts.RunContext) -> contexts.RunContext:
-    """Returns the context of one stage that costs at least as much as all.
+    """Returns the context of one stage that costs no less than all stages.
 
     It has the layers of the stage with the most weights that train, and the
     epochs of all stages.

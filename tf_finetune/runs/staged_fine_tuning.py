@@ -42,7 +42,7 @@ class StageInput:
 
     @property
     def cache(self) -> Literal["on", "off"]:
-        """Whether cached activations are read, as a value of `--cache`."""
+        """Value of `--cache` in effect: "on" reads activations."""
         return "on" if self.activations else "off"
 
 
@@ -55,7 +55,8 @@ class StagedResult:
         activations: Cached activations of that stage; None: it read pictures.
         table: History rows of all stages, as `history.make_rows` builds them.
         stages: Facts of each stage for run.json.
-        cache: Choice that stages with a freeze boundary made; "off" without.
+        cache: "on" if the stages with a freeze boundary read cached
+            activations; "off" if they read pictures, or no stage has one.
     """
 
     context: contexts.RunContext

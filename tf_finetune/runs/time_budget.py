@@ -21,7 +21,7 @@ class SkippedStep:
     needs_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Returns a dict with the attributes' names, seconds to one decimal."""
+        """Returns both attributes by name, the seconds rounded to 0.1."""
         return {
             "what": self.what,
             "needs_seconds": round(self.needs_seconds, 1),
@@ -30,6 +30,11 @@ class SkippedStep:
 
 class TimeBudget:
     """Time limit of a command, which runs from the object's construction.
+
+    Args:
+        seconds: Time for all steps together; None: no limit.
+        clock: Returns the seconds of a clock that is never set back.
+        flag: The flag that sets the time, for the log.
 
     Attributes:
         skipped: Steps that `allows` has refused, in order.
@@ -42,13 +47,7 @@ class TimeBudget:
         *,
         flag: str = "--time_budget",
     ) -> None:
-        """Starts the clock.
-
-        Args:
-            seconds: Time for all steps together; None: no limit.
-            clock: Returns the seconds of a clock that is never set back.
-            flag: The flag that sets the time, for the log.
-        """
+        """Starts the clock."""
         self.skipped: list[SkippedStep] = []
         self._seconds = seconds
         self._clock = clock

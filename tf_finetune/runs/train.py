@@ -75,7 +75,7 @@ def train(
         start: Start of the run, seconds of `time.monotonic`.
         report: Called with each text for the user.
         requested: The config without those choices; None: it is `config`.
-        recipe_lines: The choices with their reasons, as in `RunContext`.
+        recipe_lines: By option, each choice with its reason in a line.
 
     Returns:
         The run, with the kept model in memory.

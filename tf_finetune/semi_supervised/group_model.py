@@ -61,10 +61,10 @@ class GroupLayout:
 
 
 class GroupNetwork(keras.layers.Layer):
-    """Layer that applies a network to each picture of each group."""
+    """Layer that applies a network to each picture of each mixed group."""
 
     def __init__(self, network: keras.Model) -> None:
-        """Wraps a network (pictures → tensors); its weights are shared."""
+        """Wraps a network of single pictures; its weights are shared."""
         # float32: outputs are joined with targets and compared by a loss.
         super().__init__(name="of_groups", dtype="float32")
         self.network = network
@@ -76,7 +76,7 @@ class GroupNetwork(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        """Always true: the layers of the network decide for themselves."""
+        """Ignores the value: the layers of the network decide themselves."""
         del value
 
     @property
@@ -126,10 +126,10 @@ def build_trainer(network: keras.Model) -> keras.Model:
 
 
 class LabeledMetric(keras.metrics.Metric):
-    """Keras metric computed on the labeled picture of each group."""
+    """Metric of single pictures, computed on each group's labeled picture."""
 
     def __init__(self, metric: keras.metrics.Metric, form: GroupLayout) -> None:
-        """Wraps a metric of single pictures, which holds the state."""
+        """Wraps `metric`, which holds the state and gives the name."""
         super().__init__(name=metric.name)
         self._metric, self._form = metric, form
 
@@ -156,7 +156,7 @@ class LabeledMetric(keras.metrics.Metric):
 
 
 def average_per_group(loss: Any) -> Any:
-    """Averages a loss [n, …] over all axes but the first; returns [n]."""
+    """Averages a loss [groups, …] over all axes but the first: [groups]."""
     axes: Sequence[int] = range(1, len(loss.shape))
     return keras.ops.mean(loss, axis=tuple(axes)) if axes else loss
 
@@ -168,6 +168,14 @@ class FixMatch(keras.losses.Loss):
            [confidence(weak) ≥ threshold] · cross_entropy(pseudo-label, strong)
 
     The mean includes pictures without a confident pseudo-label.
+
+    Args:
+        supervised: Loss of the labeled pictures.
+        form: How targets and logits lie in rows.
+        weight: Weight of the loss of unlabeled pictures.
+        confidence: Probability from which a pseudo-label counts, 0..1.
+        exclusive: Whether outputs are classes that exclude each other
+            (softmax); else each is independent (sigmoid).
 
     Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning
     with Consistency and Confidence", equations 3 and 4.
@@ -182,23 +190,14 @@ class FixMatch(keras.losses.Loss):
         confidence: float,
         exclusive: bool,
     ) -> None:
-        """Combines the supervised loss with that of pseudo-labels.
-
-        Args:
-            supervised: Loss of the labeled pictures.
-            form: How targets and logits lie in rows.
-            weight: Weight of the loss of unlabeled pictures.
-            confidence: Probability from which a pseudo-label counts, 0..1.
-            exclusive: Whether outputs are classes that exclude each other
-                (softmax); else each is independent (sigmoid).
-        """
+        """Combines the supervised loss with that of pseudo-labels."""
         super().__init__(name="fixmatch")
         self._supervised, self._form = supervised, form
         self._weight = weight
         self._confidence, self._exclusive = confidence, exclusive
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Computes the loss of each group, [n]; in validation, supervised.
+        """Computes each group's loss, [n]; of lone pictures the supervised.
 
         Args:
             y_true: [n, target_size].
@@ -249,6 +248,13 @@ class FeatureDistillation(keras.losses.Loss):
     loss = supervised + weight · mean over unlabeled pictures and features of
            (student − teacher)² / variance of the teacher's features
 
+    Args:
+        supervised: Loss of the labeled pictures.
+        form: How targets and logits lie in rows.
+        weight: Weight of the distance.
+        variance: Variance of the teacher's features over pictures, averaged
+            over features; the unit of squared distances.
+
     Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3;
     Li & Hoiem 2016, "Learning without Forgetting", section 3 (the network
     before training as the teacher of the same network).
@@ -262,21 +268,13 @@ class FeatureDistillation(keras.losses.Loss):
         weight: float,
         variance: float,
     ) -> None:
-        """Combines the supervised loss with the distance of features.
-
-        Args:
-            supervised: Loss of the labeled pictures.
-            form: How targets and logits lie in rows.
-            weight: Weight of the distance.
-            variance: Variance of the teacher's features over pictures, averaged
-                over features; the unit of squared distances.
-        """
+        """Combines the supervised loss with the distance of features."""
         super().__init__(name="feature_distillation")
         self._supervised, self._form = supervised, form
         self._weight = weight / max(variance, 1e-12)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Computes the loss of each group, [n]; in validation, supervised.
+        """Computes each group's loss, [n]; of lone pictures the supervised.
 
         Args:
             y_true: [n, target_size + unlabeled · width]: the target, then the

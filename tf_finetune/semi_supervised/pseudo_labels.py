@@ -169,7 +169,9 @@ def cross_validate(
 
     Args:
         rows: [n, outputs], targets of the labeled pictures.
-        guess: Function that computes pseudo-labels, see `PseudoLabeler`.
+        guess: Function from the indices of rows that keep their labels, and of
+            rows to label, to a pseudo-label for each of the latter, None where
+            it is not confident.
         groups: A key for each picture; pictures of one key are in one fold.
         compare: Function from a pseudo-label and the true row to the numbers of
             right labels and of labels in it.

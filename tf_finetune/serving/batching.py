@@ -75,16 +75,15 @@ class Batcher:
     match it (same signature, types and shapes). A request larger or heavier
     than a batch is computed in parts. If a batch of several requests fails,
     each of them is computed alone, so that only the faulty one gets the error.
+
+    Args:
+        run: Maps a signature's name and arrays of equal length to arrays of
+            that length.
+        limits: Limits of batches and of the queue.
     """
 
     def __init__(self, run: Run, limits: BatchLimits) -> None:
-        """Starts the thread.
-
-        Args:
-            run: Maps a signature's name and arrays of equal length to arrays
-                of that length.
-            limits: Limits of batches and of the queue.
-        """
+        """Starts the thread."""
         self._run = run
         self._limits = limits
         self._waiting: collections.deque[_RequestPart] = collections.deque()

@@ -103,6 +103,10 @@ def _is_scalar_per_row(info: tensor_info.TensorInfo | None) -> bool:
 class ServedModel:
     """One version of an exported model, loaded and ready to be called.
 
+    Args:
+        folder: The version's folder, whose name is its number.
+        name: The model's name in requests.
+
     Attributes:
         name: The model's name in requests.
         version: The version's number.
@@ -115,10 +119,6 @@ class ServedModel:
 
     def __init__(self, folder: pathlib.Path, *, name: str) -> None:
         """Loads a version's folder, with TensorFlow alone.
-
-        Args:
-            folder: The version's folder, whose name is its number.
-            name: The model's name in requests.
 
         Raises:
             RunError: It is not a SavedModel for serving, or it is damaged.

@@ -40,7 +40,7 @@ def has_grpc() -> bool:
 
 
 def check_grpc(config: serve_config.ServeConfig) -> None:
-    """Raises `UsageError` if `--grpc_port` is a number without the stubs."""
+    """Raises `UsageError` if `--grpc_port` is a number and gRPC is missing."""
     if isinstance(config.grpc_port, int) and not has_grpc():
         raise errors.UsageError(
             f"--grpc_port={config.grpc_port} needs the stubs of TensorFlow "

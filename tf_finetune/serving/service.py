@@ -19,6 +19,13 @@ _MAX_HELD_ANSWERS = 4
 class Service:
     """Served model with checks of requests, batching and memory limits.
 
+    Args:
+        model: The model to call.
+        limits: Limits of batching.
+        max_pixels: Largest decoded size of one picture, pixels of all frames.
+        max_answer_bytes: Largest size of the arrays of one response; four of
+            that size may be held at the same time.
+
     Attributes:
         model: The model to call.
         check_rows: Raises `RequestError` 413 for a number of rows that is too
@@ -33,16 +40,7 @@ class Service:
         max_pixels: int,
         max_answer_bytes: int,
     ) -> None:
-        """Starts the batching thread.
-
-        Args:
-            model: The model to call.
-            limits: Limits of batching.
-            max_pixels: Largest decoded size of one picture, pixels of all
-                frames.
-            max_answer_bytes: Largest size of the arrays of one response; four
-                of that size may be held at the same time.
-        """
+        """Starts the batching thread."""
         self.model = model
         self.check_rows = limits.check_rows
         self._max_pixels = max_pixels

@@ -110,7 +110,7 @@ def bound_bytes(
 
 
 def is_padded(outputs: Sequence[tensor_info.TensorInfo]) -> bool:
-    """Returns whether rows of outputs are padded to the largest of a batch."""
+    """Returns whether rows are padded to the largest picture of a batch."""
     return any(None in (each.shape or ())[1:] for each in outputs)
 
 

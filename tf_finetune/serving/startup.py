@@ -20,6 +20,10 @@ _GRAPH = "saved_model.pb"
 class Server:
     """Running server in threads of this process; the end of a `with` stops it.
 
+    Args:
+        address: See the attribute.
+        ends: Stops the server when it is closed.
+
     Attributes:
         address: The model's address, http://HOST:PORT/v1/models/NAME; append
             ":predict" to send pictures.

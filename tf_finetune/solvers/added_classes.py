@@ -48,8 +48,8 @@ def solve_columns(
 ) -> AddedColumns:
     """Solves the columns of new classes beside the fixed logits of others.
 
-    The strength with the lowest cross-validated log loss is taken, the default
-    where a class has too few examples.
+    The strength with the lowest cross-validated log loss is taken, 0.01 where a
+    class has too few examples for folds.
 
     Args:
         features: [n, width] raw features.
@@ -58,7 +58,8 @@ def solve_columns(
             read.
         new: Indices of the new classes.
         groups: A key for each example; examples of one key share a fold.
-        class_weight: As in `linear_probe.solve`.
+        class_weight: "balanced" weighs classes inversely to their frequency,
+            "effective_number" less so, "none" all alike.
         seed: Seed of the folds.
 
     Returns:

@@ -43,8 +43,8 @@ class Problem:
 
     Attributes:
         model: The head alone, as a Keras model: features → logits.
-        solver: Name of the solver of a linear head, see `SOLVERS`; "steps": the
-            head is trained by gradient steps.
+        solver: Name of the solver of a linear head: "logistic",
+            "logistic_per_label" or "ridge"; "steps": trained by gradient steps.
         features: Features of the n pictures of the training split.
         layout: How the head's input tensors lie in a row of `features`.
         targets: Targets of the n pictures.

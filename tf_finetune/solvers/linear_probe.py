@@ -122,7 +122,8 @@ def solve(
 
     The strength with the lowest cross-validated log loss is taken: log loss
     uses every probability, where accuracy on small data jumps by whole
-    pictures and leaves many strengths tied.
+    pictures and leaves many strengths tied. It is 0.01 where a class has too
+    few examples for folds.
 
     Args:
         features: [n, width] raw features.
@@ -130,7 +131,7 @@ def solve(
         groups: A key for each example; examples of one key are in the same
             fold. None: each is a group of its own.
         class_weight: "balanced" weighs classes inversely to their frequency,
-            "effective_number" as data/class_weights.py does.
+            "effective_number" less so, "none" all alike.
         standardized: Whether the penalty acts on features of deviation 1; else
             on centered features of their own scale.
         seed: Seed of the folds.
@@ -160,7 +161,7 @@ def solve_at_strength(
         features: [n, width] raw features, which are standardized.
         labels: [n] class indices; every class occurs.
         strength: Inverse penalty C, above 0.
-        class_weight: As in `solve`.
+        class_weight: "balanced", "effective_number" or "none", as in `solve`.
 
     Returns:
         The head; nothing is cross-validated.

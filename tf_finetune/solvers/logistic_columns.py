@@ -12,7 +12,7 @@ _GRADIENT_TOLERANCE = 1e-4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimum:
-    """Coefficients and biases of all columns.
+    """Coefficients and biases of several regressions, one per column.
 
     Attributes:
         coefficients: [width, columns].
@@ -26,6 +26,11 @@ class Optimum:
 class LogisticColumns:
     """L2-penalized logistic regressions on the same rows, one per column.
 
+    Args:
+        rows: [n, width], whose columns are orthogonal.
+        targets: [n, columns] booleans.
+        weights: [n, columns], weights of the examples, at least 0.
+
     Attributes:
         is_mixed: [columns], whether there are positive and negative examples of
             weight above 0; otherwise there is no optimum.
@@ -34,13 +39,7 @@ class LogisticColumns:
     def __init__(
         self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> None:
-        """Computes the null model (biases alone) and its curvature.
-
-        Args:
-            rows: [n, width], whose columns are orthogonal.
-            targets: [n, columns] booleans.
-            weights: [n, columns], weights of the examples, at least 0.
-        """
+        """Computes the null model (biases alone) and its curvature."""
         present = np.sum(weights * targets, axis=0)
         total = np.sum(weights, axis=0)
         self.is_mixed = (present > 0) & (present < total)

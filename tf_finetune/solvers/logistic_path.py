@@ -14,10 +14,10 @@ _ITERATIONS = 1000
 
 
 def list_strengths(last: float) -> list[float]:
-    """Lists the strengths on the way to one, which is the last of them.
+    """Lists ascending strengths, powers of 10, for a path that ends at `last`.
 
     Args:
-        last: Inverse penalty C, above 0.
+        last: Inverse penalty C, above 0, the last of the result.
     """
     return [*(each for each in STRENGTHS if each < last), last]
 
@@ -28,7 +28,7 @@ def fit_path(
     strengths: Sequence[float],
     class_weight: training_options.ClassWeight,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fits the regression for each strength, warm-started from the last.
+    """Fits the regression for each strength, starting from the one before.
 
     Args:
         rows: [n, width], standardized features.

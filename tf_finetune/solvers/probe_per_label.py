@@ -63,17 +63,18 @@ def solve(
 ) -> head_problem.LinearHead:
     """Fits one logistic regression per label to its optimum.
 
-    Each label has the strength with the lowest cross-validated log loss. A
-    label that all or none of the examples carry has no optimum; it gets the
-    probability (count + 1/2) / (n + 1) whatever the picture.
+    Each label has the strength with the lowest cross-validated log loss; labels
+    too rare for folds that of the others together, or 0.001. A label that all
+    or none of the examples carry has no optimum; it gets the probability
+    (count + 1/2) / (n + 1) for every picture.
 
     Args:
         features: [n, width] raw features.
         targets: [n, labels] of 0 and 1.
         groups: A key for each example; examples of one key are in the same
             fold. None: each is a group of its own.
-        class_weight: How examples with a label are weighed against those
-            without; see `class_weights.weigh_labels`.
+        class_weight: "balanced" and "effective_number" give the fewer of the
+            examples with and without a label more weight, "none" equal ones.
         standardized: Whether the penalty acts on features of deviation 1; else
             on centered features of their own scale.
         seed: Seed of the folds.

@@ -76,7 +76,10 @@ def solve(
     standardized: bool = True,
     seed: int,
 ) -> head_problem.LinearHead:
-    """Fits ridge regression for all targets, each at its best strength.
+    """Fits ridge regression for all targets, each at its best penalty.
+
+    That is the penalty with the lowest cross-validated squared error; 1 for a
+    single group.
 
     Args:
         features: [n, width] raw features.

@@ -48,11 +48,12 @@ def find_misspelled(
     """Returns the flag here for a misspelled setting of another package.
 
     Args:
-        name: The misspelled setting.
-        known: Flags of the command; of several meanings, one of these is
-            preferred.
-        nearer_than: Similarity, 0..1 as difflib's ratio, of the flag that is
-            nearest; a setting must be more similar.
+        name: The misspelled setting, without dashes.
+        known: Flags of the command, without dashes; where a setting stands for
+            several flags, one of these is preferred.
+        nearer_than: Similarity of `name` to the most similar of our own flags,
+            0..1 as `difflib.SequenceMatcher.ratio`; the setting must be more
+            similar to `name` than that.
 
     Returns:
         The flag with advice; None if no setting has a similar name.

@@ -52,18 +52,21 @@ class AnswerTable(abc.ABC):
 
     @abc.abstractmethod
     def describe(self, row: Any) -> str:
-        """Describes the prediction in a row without error, on one line."""
+        """Formats the prediction of a row without an error, on one line."""
 
     @abc.abstractmethod
     def format_cells(self, row: Any) -> list[str]:
         """Returns the CSV cells of a row, in the order of `columns`."""
 
     def format_truth(self, label: Any) -> str:
-        """Formats a picture's true label for the column `true`."""
+        """Formats a true label for the column `true`; here it is a text."""
         return label
 
     def count_answers(self, rows: Sequence[Any]) -> list[str]:
-        """Formats counts of rows without error, one per line."""
+        """Formats numbers of rows by answer, as lines; [] unless overridden.
+
+        All `rows` have an answer, none an error.
+        """
         return []
 
     def build_rows(
@@ -105,7 +108,7 @@ class AnswerTable(abc.ABC):
         ]
 
     def build_error_row(self, path: str, reason: str) -> Any:
-        """Builds the row of a file that is not a usable picture."""
+        """Builds the row of a file without a prediction, with its `error`."""
         return self.row_type(path=path, error=reason)
 
     def format_row(self, row: Any) -> str:
@@ -129,7 +132,7 @@ class AnswerTable(abc.ABC):
         write_table(path, self.columns, cells, true)
 
     def summarize(self, rows: Sequence[Any]) -> str:
-        """Formats lines that count the predictions and the failed files."""
+        """Formats the numbers of predicted files, answers and failures."""
         answered = [row for row in rows if not row.error]
         counted = self.count_answers(answered)
         asked = data_statistics.format_count(len(rows), "file")
@@ -139,7 +142,7 @@ class AnswerTable(abc.ABC):
 
 
 def count_failed(rows: Sequence[Any]) -> list[str]:
-    """Counts the rows with an error; returns one line, or none at all."""
+    """Formats the number of rows with an error as one line; [] without any."""
     failed = sum(bool(row.error) for row in rows)
     if not failed:
         return []
@@ -271,7 +274,11 @@ class AnswerFiles(Protocol):
         """Prepares the writer; arguments are those of `MaskFiles`."""
 
     def write_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
-        """Writes predictions [batch, size, size, outputs]; yields rows."""
+        """Writes the files of predictions [batch, size, size, outputs].
+
+        Batches come in the order of the paths; the table row of each picture is
+        yielded once its files are written.
+        """
 
     def write_windows(
         self,
@@ -280,10 +287,14 @@ class AnswerFiles(Protocol):
         size: int,
         overlap: float,
     ) -> Iterator[Any]:
-        """Writes predictions of overlapping windows; yields rows.
+        """Writes the files of predictions of overlapping windows.
 
         Args:
-            predict: Pixels [batch, size, size, 3] → predictions.
+            predict: Pixels [batch, size, size, 3] → predictions [batch, size,
+                size, outputs].
             size: Side of a window in pixels.
             overlap: Share that neighboring windows have in common, 0..1.
+
+        Yields:
+            The table row of each picture, once its files are written.
         """

@@ -88,18 +88,18 @@ class TemperatureScaling(abc.ABC):
 
 
 class CollectedLogits(TemperatureScaling):
-    """Temperature scaling of a task whose logits of a split fit into memory."""
+    """Temperature scaling of a task whose logits of a split fit into memory.
+
+    Args:
+        fit: Function that gets all logits and all targets, in the order added,
+            and returns the temperature with its metrics.
+    """
 
     def __init__(
         self,
         fit: "Callable[..., temperature_scaling.Calibration]",
     ) -> None:
-        """Starts without pictures.
-
-        Args:
-            fit: Function that gets all logits and all targets, in the order
-                added, and returns the temperature with its metrics.
-        """
+        """Starts without pictures."""
         self._fit = fit
         self._logits: list[np.ndarray] = []
         self._targets: list[np.ndarray] = []
@@ -115,7 +115,7 @@ class CollectedLogits(TemperatureScaling):
         self._targets.append(targets)
 
     def fit_temperature(self) -> "temperature_scaling.Calibration":
-        """Fits the temperature on all pictures added."""
+        """Fits the temperature; see `TemperatureScaling.fit_temperature`."""
         return self._fit(self.logits, np.concatenate(self._targets))
 
 

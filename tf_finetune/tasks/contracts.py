@@ -60,12 +60,13 @@ class Figures(Protocol):
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Selects the main metrics of a split, such as accuracy."""
 
-    def judge(
+    def create_evaluator(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.Evaluator:
         """Creates an accumulator that evaluates predictions of a split.
 
-        `seed` is that of the bootstrap.
+        `data` has the true labels of the pictures of "train", "validation" or
+        "test" (`split`); `seed` is that of the bootstrap.
         """
 
     def compute_baselines(
@@ -138,7 +139,7 @@ class Exports(Protocol):
             Numbers, [n, …].
         """
 
-    def judge(
+    def check_quantized(
         self,
         expected: np.ndarray,
         got: np.ndarray,
@@ -202,7 +203,7 @@ class Network(Protocol):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> "targets.Targets":
-        """Returns the training targets of a split, as `loss` expects them.
+        """Returns the targets of a split, which `loss` compares with logits.
 
         Args:
             data: The pictures with their labels.
@@ -235,7 +236,7 @@ class Network(Protocol):
         """
 
     def metrics(self, names: Sequence[str]) -> "list[keras.metrics.Metric]":
-        """Builds the metrics of targets and logits that `fit` reports."""
+        """Builds the Keras metrics of targets and logits that `fit` reports."""
 
     def serve(
         self, predictions: "tf.Tensor", names: Sequence[str]
@@ -292,7 +293,7 @@ class PictureNetwork(Network, Protocol):
             allowed: Largest allowed difference of a prediction.
 
         Returns:
-            Signature name → numbers that describe the differences.
+            Signature name → measured differences by name, for parity.json.
 
         Raises:
             RunError: A prediction differs by more.

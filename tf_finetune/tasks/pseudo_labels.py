@@ -22,7 +22,8 @@ class PseudoLabels(Protocol):
     """Protocol of pseudo-labels (predicted labels) of whole pictures.
 
     Attributes:
-        by: "features": labels are propagated between similar features.
+        by: How labels come about; "features": from labeled pictures with
+            similar features.
         exclusive: Whether a picture has exactly one of the outputs; else any
             number of them, independently.
     """
@@ -76,7 +77,7 @@ class MaskPseudoLabels(Protocol):
     """Protocol of pseudo-labels (predicted classes) of pixels.
 
     Attributes:
-        by: "predictions": labels are a model's predictions.
+        by: "predictions", the only source of labels of pixels.
         exclusive: Whether a pixel has exactly one of the outputs.
     """
 
@@ -112,10 +113,10 @@ class MaskPseudoLabels(Protocol):
             picture: The picture, for its size and the file's name.
             names: Names of the outputs.
             folder: Where the file is written.
-            resize: How the picture became square.
+            resize: How the picture became square, a value of `--resize`.
 
         Returns:
-            The label; None where no pixel is confident.
+            The label; None, and no file, where no pixel is confident.
         """
 
     def count_correct(
@@ -239,9 +240,10 @@ CLASS_PSEUDO_LABELS = ClassPseudoLabels()
 class LabelPseudoLabels:
     """Pseudo-labels of multi-label classification, at the labels' rates.
 
-    A picture is trained on if it is among the most confident ones of a label;
-    it then gets all labels that it was selected for. Each label is given as
-    often as among the labeled pictures.
+    Each label is selected for as large a share of the pictures as carries it
+    among the labeled ones: those with its highest scores. A picture is trained
+    on if it is among the most confident of one of its selected labels; it then
+    gets all of them.
     """
 
     by = "features"
@@ -266,8 +268,8 @@ class LabelPseudoLabels:
         """Selects the labels of the most confident pictures.
 
         `rows` gives the rate of each label; of the pictures selected for a
-        label at this rate, `share` are confident enough. Returns sorted
-        names per picture; None where confidence is too low.
+        label at this rate, `share` are confident enough. Returns sorted names
+        per picture; None where no label is confident enough.
         """
         # At full rate the labels themselves, at `share` of it the confidence.
         rates = rows.mean(axis=0)

@@ -61,7 +61,7 @@ class CheckResult:
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """Limit of each check, by its name."""
+        """Limits by name of the check: lowest or highest allowed figures."""
         return {each.name: each.limit for each in self.checks}
 
     @property
@@ -184,8 +184,8 @@ def check_agreement(
     Args:
         figures: With `decided_agreement` and `decided`, see
             `measure_agreement`.
-        limit: The smallest allowed share, lowered where it would allow no
-            change among few.
+        limit: The smallest allowed share; `allow_one_change` lowers it where
+            few predictions are decided.
         of: Noun for the things that are counted: "pictures".
     """
     found = figures["decided_agreement"]

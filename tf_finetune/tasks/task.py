@@ -164,8 +164,8 @@ class Task:
         """Splits a value of `--loss` into the names of its terms.
 
         Args:
-            name: Such as "dice+focal", of tasks with `adds_losses`; "auto"
-                stands for the default loss. It is not checked.
+            name: Such as "dice+focal", which is split only if `adds_losses`;
+                "auto" stands for the default loss. It is not checked.
         """
         if name == "auto":
             return self.losses[:1]
@@ -177,7 +177,8 @@ class Task:
 
         Args:
             name: One of `heads`, "auto" for the first of them, or
-                "package.module:attribute" of a head of the user's own.
+                "package.module:attribute" of a head of the user's own, which is
+                returned as it is.
 
         Raises:
             UsageError: The task has no such head.
@@ -212,7 +213,7 @@ class Task:
     def fit_to_data(
         self, data: examples.ImageData, config: train_config.TrainConfig
     ) -> "Task":
-        """Returns the task fitted to the training data, such as its scale.
+        """Returns the task fitted to training data, such as scales of targets.
 
         Args:
             data: The pictures of all splits.

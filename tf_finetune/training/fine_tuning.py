@@ -32,7 +32,7 @@ class TrainingFeed:
 
     Attributes:
         num_examples: Examples of the training split.
-        batches: Maps (epoch, step), from 0, to (inputs, targets) from there on.
+        batches: Maps (epoch, step), from 0, to all later (inputs, targets).
         validation: Batches of (inputs, targets) of the validation split.
         names: Maps (epoch, step) to the picture paths of that batch.
     """
@@ -104,7 +104,7 @@ def fit_trainer(
     report: Callable[[Sequence[Mapping[str, float]]], None],
     name: str | None = None,
 ) -> fit.Outcome:
-    """Fits a compiled trainer and keeps the weights of its best epoch.
+    """Fits a trainer, merges its best epoch's weights and returns all metrics.
 
     It resumes from checkpoints, and raises `RunError` if training diverges.
 
@@ -175,7 +175,7 @@ def needs_own_step(options: training_options.TrainingOptions) -> bool:
 def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the batches per epoch, a smaller last one included."""
+    """Counts the batches of an epoch, a smaller last one included."""
     size = optimizers.choose_batch_size(options, num_examples)
     return -(-num_examples // size)  # Rounded up.
 

@@ -144,7 +144,7 @@ def choose_scaling_rule(
 def choose_batch_size(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns the pictures per step, at most `num_examples`.
+    """Returns pictures per step: `options.batch_size`, `num_examples` at most.
 
     The optimizer "gd" (full-batch gradient descent) takes all of them.
     """
@@ -156,11 +156,11 @@ def choose_batch_size(
 def resolve_options(
     config: train_config.TrainConfig,
 ) -> training_options.TrainingOptions:
-    """Returns the training options with the norm and default rate of a run.
+    """Returns a run's training options with `--clip_norm=auto` resolved.
 
-    `--clip_norm=auto` is 1 where all layers move and `--clip_variable_norm` is
-    not given, else None: gradients are not clipped. Adapters have a default
-    rate of their own.
+    It is 1 where all layers move and `--clip_variable_norm` is not given, else
+    None: gradients are not clipped. With adapters the default learning rate
+    becomes theirs.
     """
     options = config.training
     if config.model.adaptation != "freeze":
@@ -248,7 +248,7 @@ def build_optimizer(
 
 
 def skip_gradient_sum(
-    name: type["keras.optimizers.Optimizer"],
+    optimizer_class: type["keras.optimizers.Optimizer"],
 ) -> type["keras.optimizers.Optimizer"]:
     """Returns a subclass of an optimizer that does not sum over replicas.
 
@@ -256,10 +256,10 @@ def skip_gradient_sum(
     arrive summed, so that the whole batch's gradient is clipped.
 
     Args:
-        name: The optimizer class.
+        optimizer_class: A Keras optimizer.
     """
     body = {"_all_reduce_sum_gradients": lambda self, pairs: [*pairs]}
-    return type(name.__name__, (name,), body)
+    return type(optimizer_class.__name__, (optimizer_class,), body)
 
 
 def _find_class(

@@ -104,7 +104,7 @@ class Trainer(keras.Model):
         )
 
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
-        """Evaluates one batch, with `data` as in `train_step`."""
+        """Evaluates `data`, as in `train_step`; returns the running metrics."""
         piece = _unpack_batch(data)
         predicted = self(piece.inputs, training=False)
         loss = self._loss(piece.inputs, piece.targets, predicted, False)

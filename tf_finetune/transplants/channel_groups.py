@@ -21,7 +21,7 @@ _KEEP_CHANNELS = (keras.layers.DepthwiseConv2D, keras.layers.BatchNormalization)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChannelGroups:
-    """Groups of a network's channels.
+    """Groups of channels that a narrower network must choose alike.
 
     Attributes:
         of_tensor: By `id` of a tensor, the groups that its last axis is made
@@ -34,7 +34,7 @@ class ChannelGroups:
 
 
 def find_groups(model: keras.Model) -> ChannelGroups:
-    """Finds the groups of channels of a network.
+    """Finds the groups of channels that a narrower network must choose alike.
 
     Args:
         model: Flat graph of one input, each layer called once.

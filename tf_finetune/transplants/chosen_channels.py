@@ -20,8 +20,9 @@ class ChosenChannels:
 
     Attributes:
         source_of: The larger network's operation by the smaller one's.
-        indices: Chosen channels by group of the larger network's channels.
-        groups: These groups.
+        indices: By group of the larger network's channels, the ascending
+            indices of those that the smaller one takes.
+        groups: The groups of the larger network.
     """
 
     source_of: dict[keras.Operation, keras.Operation]

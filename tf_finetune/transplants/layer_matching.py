@@ -21,7 +21,8 @@ class Matching:
 
     Attributes:
         source_of: The other network's operation, by one of the network.
-        dropped: Segments of the other network without a counterpart.
+        dropped: Segments of the other network, such as residual blocks, without
+            a counterpart.
     """
 
     source_of: dict[keras.Operation, keras.Operation]
@@ -38,7 +39,8 @@ def split_segments(model: keras.Model) -> list[Segment]:
         model: Flat graph of one input and one output.
 
     Returns:
-        Segments in order; together all operations but the input.
+        Segments in order, each a tuple of operations; together all operations
+        but the input.
     """
     ends = set(topology.find_bottlenecks(model))
     found: list[list[keras.Operation]] = []

@@ -22,9 +22,9 @@ class Statistics:
     """Activations of a network, averaged over pictures.
 
     Attributes:
-        energies: By group of channels, [channels] mean squares of its
-            activations, relative to their mean and summed over the
-            convolutions that write to the group.
+        energies: By group of channels, [channels]: mean square of each channel,
+            divided by the mean over channels, summed over the convolutions that
+            write to the group.
         similarities: By the sum at the end of a residual block, the cosine of
             its input and its output, averaged over pictures.
     """

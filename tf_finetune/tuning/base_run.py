@@ -1,12 +1,12 @@
 """The base run of a study: its checks, and the config of each trial."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from absl import logging
 
 from tf_finetune import errors
-from tf_finetune.config import options, train_config, tune_config
+from tf_finetune.config import options, search_space, train_config, tune_config
 from tf_finetune.preflight import config_completion, unused_options
 from tf_finetune.preflight import train as train_preflight
 from tf_finetune.tasks import catalog as tasks
@@ -27,7 +27,7 @@ _MAX_COMBINATIONS = 64
 def complete_config(
     config: tune_config.TuneConfig, given: Set[str]
 ) -> tune_config.TuneConfig:
-    """Returns the config for `main`: options of the base run that apply.
+    """Completes a parsed config: resets options that do not apply to a study.
 
     Options of a flagfile that a study sets itself, or that nothing reads, get
     their defaults and are logged.
@@ -112,9 +112,10 @@ def make_config(
 
 
 def describe_settings(
-    config: train_config.TrainConfig, dimensions: Any
+    config: train_config.TrainConfig,
+    dimensions: Sequence[search_space.Dimension],
 ) -> dict[str, str]:
-    """Returns the searched options of a trial's config as texts, by name."""
+    """Returns the values of the searched options as flag texts, by name."""
     values = options.collect_values(config)
     return {
         each.option: options.to_text(values[each.option]) for each in dimensions

@@ -17,7 +17,9 @@ from tf_finetune import commands
 
 
 def main() -> None:
-    """Runs the command that the first argument names; the rest are its flags.
+    """Runs the command that `sys.argv` names; its flags follow the name.
+
+    If stdin is a pipe, the command stops when the parent process has gone.
 
     Raises:
         SystemExit: The command has ended.

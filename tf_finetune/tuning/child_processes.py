@@ -84,7 +84,7 @@ def wait(child: Child, look: Callable[[], bool]) -> int | None:
 
 
 def stop(child: Child) -> None:
-    """Stops a process by SIGTERM, and by SIGKILL if it does not end in time."""
+    """Stops a process by SIGTERM, after 45 s by SIGKILL; waits for its end."""
     with contextlib.suppress(ProcessLookupError):
         child.terminate()
     end = time.monotonic() + _STOP_SECONDS
@@ -129,7 +129,7 @@ def read_reason(log: pathlib.Path) -> str:
 
 
 def describe_status(status: int) -> str:
-    """Describes how a process ended that reported no error, as a clause."""
+    """Describes the end of a process: "it exited with status 3"."""
     if status >= 0:
         return f"it exited with status {status}"
     name = signal.Signals(-status).name

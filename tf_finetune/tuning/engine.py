@@ -52,7 +52,7 @@ def open_study(
         config: All options of the command.
         folder: The study's folder, which exists.
         direction: "maximize" or "minimize", of the metric.
-        epochs: Most epochs that a trial may have.
+        epochs: Most epochs that a trial may have, for the pruner.
 
     Raises:
         RunError: The storage cannot be opened.

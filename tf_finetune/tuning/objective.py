@@ -27,7 +27,7 @@ class Objective:
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """Whether more of the metric is better, in Optuna's words."""
+        """Better direction of the metric: "minimize" for losses and errors."""
         is_loss = self.metric in self.figures.lower_is_better
         return "minimize" if is_loss else "maximize"
 
@@ -65,10 +65,10 @@ class Objective:
         return float(value) if is_number else math.nan
 
     def rank_epoch(self, row: Mapping[str, float]) -> float:
-        """Returns an epoch's value for pruning, in the study's direction.
+        """Returns an epoch's value for pruning, negated if less is better.
 
-        Epochs have fewer metrics than runs: trials are compared by the metric
-        that ranks epochs in a run.
+        Epochs have fewer metrics than runs: pruning compares the metric by
+        which a run selects its best epoch, higher is better.
 
         Args:
             row: Metrics of an epoch, those on validation with "val_".
@@ -83,7 +83,8 @@ class Objective:
 
         Args:
             value: The metric, as `read_value` returns it.
-            merit: The task's own key, which decides between equal values.
+            merit: The task's sort key of the run's validation metrics, which
+                decides between equal values.
         """
         return (-value if self.direction == "minimize" else value, *merit)
 

@@ -42,19 +42,19 @@ class StudyFolder:
         return self.path / "best.flags"
 
     def workdir(self, number: int) -> workdir_files.Workdir:
-        """Returns the workdir of a trial's run."""
+        """Returns the workdir of the run of trial `number`."""
         return workdir_files.Workdir(self.path / _name_trial(number))
 
     def trial_flags(self, number: int) -> pathlib.Path:
-        """Returns the flagfile of a trial's run."""
+        """Returns the path of the flagfile that trains trial `number`."""
         return self.path / f"{_name_trial(number)}.flags"
 
     def trial_log(self, number: int) -> pathlib.Path:
-        """Returns the text file of a trial's output."""
+        """Returns the path of the output, as text, of trial `number`."""
         return self.path / f"{_name_trial(number)}.log"
 
     def evaluation(self, number: int) -> pathlib.Path:
-        """Returns the JSON of a trial's metrics with the test split."""
+        """Returns the path of a trial's metrics on all splits, in JSON."""
         return self.path / f"{_name_trial(number)}-evaluation.json"
 
     def make(self) -> None:
@@ -76,13 +76,13 @@ class StudyFolder:
 
     @contextlib.contextmanager
     def lock(self, name: str = "study") -> Iterator[None]:
-        """Holds a lock of the study for the block; waits until it is free."""
+        """Holds a lock, "study" or "results", for the block; waits for it."""
         with files.open_lock(self._find_lock(name)) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def try_lock_trial(self, number: int) -> BinaryIO | None:
-        """Locks a trial, until the file is closed here and in all children.
+        """Locks a trial until all processes have closed the returned file.
 
         Returns:
             The open file; None if another process works on the trial.

@@ -21,7 +21,8 @@ class TrialRecord:
     Attributes:
         number: Number of the trial; 0 is the baseline.
         outcome: How it ended. "copied": its settings are those of an earlier
-            trial, whose result it has; "refused": they are impossible.
+            trial, whose result it has; "refused": they are impossible;
+            "pruned": it was stopped early, being worse than others.
         settings: Texts of the searched options, by name.
         value: The metric on validation; None unless it has a result.
         merit: The task's sort key of its validation metrics; empty likewise.
@@ -44,7 +45,7 @@ class TrialRecord:
     run: int
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the entry of study.json."""
+        """Returns the entry in study.json; docs/tuning.md lists its keys."""
         return {
             "number": self.number,
             "outcome": self.outcome,
@@ -58,7 +59,7 @@ class TrialRecord:
 
 
 def list_records(study: "optuna.Study") -> list[TrialRecord]:
-    """Lists the trials of a study by number, those that wait left out."""
+    """Lists the trials of a study that have begun, by number."""
     from optuna import trial
 
     return [

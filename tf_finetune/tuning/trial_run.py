@@ -29,9 +29,9 @@ def run_trial(
     config: train_config.TrainConfig,
     lock: BinaryIO,
 ) -> None:
-    """Runs a trial to its end in a child process and tells the engine.
+    """Runs a trial to its end in a child process and reports it to Optuna.
 
-    A trial that the time budget stops is not told, and can be resumed.
+    A trial that the time budget stops is not reported, and can be resumed.
 
     Args:
         worker: The parts that this process works with.
@@ -65,7 +65,7 @@ def tell_failure(
     outcome: Literal["refused", "crashed"],
     reason: str,
 ) -> None:
-    """Tells the engine that a trial has failed, and logs it.
+    """Reports to Optuna that a trial has failed, and logs it.
 
     Args:
         worker: The parts that this process works with.

@@ -46,7 +46,7 @@ def run_trials(worker: workers.Worker) -> None:
 def claim_trial(
     worker: workers.Worker,
 ) -> "tuple[optuna.Trial, BinaryIO] | None":
-    """Claims an unfinished trial that no process works on, or a new one.
+    """Locks an unfinished trial that no process works on, or a new one.
 
     Args:
         worker: The parts that this process works with.
@@ -82,17 +82,18 @@ def claim_trial(
         return trial, lock
 
 
-def find_inside(
+def find_base_values(
     base: train_config.TrainConfig, config: tune_config.TuneConfig
 ) -> dict[str, Any]:
-    """Finds the searched options whose base value lies in the search space.
+    """Returns the base run's values that lie in the search space.
 
     Args:
         base: Config of the base run.
         config: All options of the command.
 
     Returns:
-        Their values as the engine has them, by option.
+        Their values by option, as Optuna stores them: numbers, or the texts of
+        choices.
     """
     values = options.collect_values(base)
     return {
@@ -126,7 +127,7 @@ def _choose_config(
     if trial.number == 0:
         # The baseline has the values of the base run; those within the search
         # space are known to the engine.
-        inside = find_inside(worker.base, worker.config)
+        inside = find_base_values(worker.base, worker.config)
         engine.suggest(trial, {name: distributions[name] for name in inside})
         return base_run.make_config(worker.base, {})
     drawn = engine.suggest(trial, distributions)

@@ -150,7 +150,7 @@ def _open_worker(
         )
         _require_same(study, config, base)
         if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(trials.find_inside(base, config))
+            study.enqueue_trial(trials.find_base_values(base, config))
     deadline = begun + (config.budget_seconds or float("inf"))
     return workers.Worker(
         config=config,

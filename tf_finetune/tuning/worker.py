@@ -21,10 +21,10 @@ class Worker:
         config: All options of the command.
         base: Config of the base run.
         folder: Files of the study.
-        study: The study in the engine.
+        study: The study of that folder, as Optuna has opened it.
         objective: The metric of the study.
         start: Starts a command in a child process.
-        deadline: Value of `time.monotonic` after which nothing goes on.
+        deadline: Value of `time.monotonic` after which no trial goes on.
     """
 
     config: tune_config.TuneConfig

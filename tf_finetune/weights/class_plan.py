@@ -30,7 +30,8 @@ class ClassRow:
     Attributes:
         name: Name in the new run; "" for a dropped class.
         sources: Names in the earlier run; () for a new class.
-        action: How its weights come about.
+        action: "kept", "renamed", "merged" (of several classes), "new" (from no
+            earlier class) or "dropped".
     """
 
     name: str
@@ -57,7 +58,7 @@ class ClassPlan:
 
     @property
     def new_places(self) -> list[int]:
-        """Outputs of the new run that have no weights yet."""
+        """Indices of the new run's outputs that come from no earlier class."""
         return [
             place
             for place, row in enumerate(self.outputs)

@@ -15,9 +15,6 @@ def read_names(path: pathlib.Path) -> tuple[str, ...]:
     """Reads class names from a UTF-8 text file, one a line.
 
     Args:
-        path: The file; spaces around a name are removed.
-
-    Args:
         path: File in UTF-8, of 32 MiB at most.
 
     Returns:

@@ -110,7 +110,7 @@ def parse_graph(config: Any) -> Graph | None:
 def iterate_layers(
     graph: Graph, models: tuple[Node, ...] = ()
 ) -> Iterator[LayerPlace]:
-    """Yields each layer of a graph with the nested models that contain it."""
+    """Yields the layers of `graph`, which `models` contain, in file order."""
     for node in graph.nodes.values():
         if node.inner is not None:
             yield from iterate_layers(node.inner, (*models, node))

@@ -92,7 +92,7 @@ def join_scales(file: saved_weights.SavedWeights) -> saved_weights.SavedWeights:
     whose γ and β belong into it.
 
     Returns:
-        A copy, with the epsilon of its time; `file` itself if it is no such.
+        A copy with the `epsilon` of such files; `file` itself if it is none.
 
     Source: github.com/flyyufelix/cnn_finetune, resnet_152.py.
     """

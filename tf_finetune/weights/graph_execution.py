@@ -22,15 +22,15 @@ _MAX_ELEMENTS = 1 << 25
 
 
 class GraphRunner:
-    """Interpreter of a file's graph that computes its tensors from images."""
+    """Interpreter of a file's graph that computes its tensors from images.
+
+    Args:
+        graph: The graph in the file's config.
+        arrays: Returns the arrays of a layer; () where it has none.
+    """
 
     def __init__(self, graph: config_graph.Graph, arrays: Arrays) -> None:
-        """Stores the graph and the function that returns arrays.
-
-        Args:
-            graph: The graph in the file's config.
-            arrays: Returns the arrays of a layer; () where it has none.
-        """
+        """Stores the graph and the function that returns arrays."""
         self._graph = graph
         self._arrays = arrays
 

@@ -79,7 +79,7 @@ def fetch_weights(
 def locate_file(
     spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
 ) -> pathlib.Path:
-    """Returns the path in Keras' cache, where the file may be missing.
+    """Returns the path of ImageNet weights in Keras' cache; it may be missing.
 
     Args:
         spec: Of a backbone with published weights.

@@ -16,7 +16,7 @@ _TOLERANCE = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ColorTransform:
-    """Affine transform y = M x + b of the RGB color x of a pixel.
+    """Affine transform y = M x + b of the color x of a pixel, RGB 0..255.
 
     Attributes:
         matrix: M, [channels, 3].
@@ -69,7 +69,7 @@ def scale_images(
     return np.asarray(part(images, training=False))
 
 
-def measure_scaling(model: keras.Model, first: Any) -> ColorTransform:
+def measure_scaling(model: keras.Model, first: Any) -> ColorTransform | None:
     """Measures the color transform from images to the first layer's input.
 
     Args:
@@ -86,15 +86,15 @@ def measure_scaling(model: keras.Model, first: Any) -> ColorTransform:
 
 
 def find_scaling_layer(model: keras.Model, first: Any) -> Any:
-    """Finds a Rescaling or Normalization before a layer that can be set.
+    """Finds a layer whose scaling can be set, in front of another layer.
 
     Args:
         model: Model of a backbone.
         first: From `find_first_kernel_layer`.
 
     Returns:
-        The layer, a Rescaling if there are both; None without one. A
-        Normalization with weights does not count.
+        A Rescaling before `first`, else a Normalization without weights; None
+        without either.
     """
     part = keras.Model(model.inputs[0], _find_input(model, first))
     kinds = (keras.layers.Rescaling, keras.layers.Normalization)

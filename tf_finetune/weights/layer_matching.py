@@ -37,12 +37,12 @@ class Unit:
 
     @property
     def shapes(self) -> Shapes:
-        """The shape of each variable."""
+        """Shapes of its variables, in their order."""
         return tuple(tuple(each.shape) for each in self.variables)
 
     @property
     def kernel_size(self) -> int:
-        """The number of parameters in its kernels; 0 for a norm."""
+        """Number of parameters in variables of several axes; 0 for a norm."""
         return sum(math.prod(each) for each in self.shapes if len(each) > 1)
 
     @property
@@ -73,7 +73,7 @@ class Entry:
 
     @property
     def shapes(self) -> Shapes:
-        """The shape of each array."""
+        """Shapes of its arrays, in their order."""
         return tuple(each.shape for each in self.arrays)
 
 
@@ -95,7 +95,7 @@ class LayerMatches:
 
     @property
     def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
-        """The pairs of equal shapes, matched by name or by order."""
+        """Pairs of layers with equal shapes: `by_name`, then `by_order`."""
         return self.by_name + self.by_order
 
     @property
@@ -194,7 +194,10 @@ def list_top_layers(model: Any) -> list[Unit]:
 
 
 def list_flat_layers(model: Any) -> list[Unit]:
-    """Lists the layers of `list_layers`, kind and order as in classic files."""
+    """Lists the layers of `list_layers`, without the nested models around them.
+
+    `kind` is the class of the layer alone, `order` its index among all layers.
+    """
     return [
         dataclasses.replace(unit, kind=unit.kind[-1:], order=(place,))
         for place, unit in enumerate(list_layers(model))

@@ -74,7 +74,7 @@ def run_layer(
 ) -> Any:
     """Builds one layer with the file's arrays and calls it for inference.
 
-    `arrays` are its variables in order; `given` is a tensor or a list of them.
+    `given` is its input: a tensor or a list. Returns its output.
 
     Raises:
         UnsupportedNodeError: Its class or an option of it is not on the
@@ -180,7 +180,7 @@ def _iterate_numbers(value: Any) -> Iterator[float]:
 def run_operation(
     node: config_graph.Node, args: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """Computes an operation that is no layer, of Keras 3 or 2, from tensors.
+    """Computes an operation that is no layer; returns its output.
 
     Raises:
         UnsupportedNodeError: It is not on the allowlist or fails.

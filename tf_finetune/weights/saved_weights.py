@@ -52,8 +52,8 @@ class SavedWeights:
         backbone: The `--backbone` of the run that a workdir or a file of
             weights is of; None if it is not known.
         graph: The graph that the config describes; None without one.
-        epsilon: Epsilon of every batch norm, for old files without config whose
-            time is known; else None.
+        epsilon: Epsilon of every batch norm, known of old ResNet files without
+            config; else None.
         part: The part named behind "::" in `--weights`; "" for the whole file.
     """
 

@@ -25,7 +25,7 @@ _MIN_SHARE = 0.5
 
 
 class ShapeMismatchError(errors.RunError):
-    """Error of a file of the same network in another width or size."""
+    """Error: the file holds the same network in another width or size."""
 
 
 def merge(

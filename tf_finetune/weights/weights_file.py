@@ -35,9 +35,9 @@ def detect_kind(
     """Detects the kind of a weights file or workdir by content, not by name.
 
     A file of kind "torch" is read by `tf_finetune.weights.torch`, one of kind
-    "adapter" by `tf_finetune.adaptation`, the others by `read_weights`.
-
-    Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
+    "adapter" by `tf_finetune.adaptation`, the others (see `SavedWeights.kind`)
+    by `read_weights`. Cheap: reads a few bytes, and the table of contents of a
+    zip or HDF5 file.
 
     Raises:
         UsageError: `path` does not exist or is no readable weights file; the
@@ -135,7 +135,7 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
 
 
 def read_backbone(workdir: pathlib.Path) -> str | None:
-    """Reads `--backbone` of an earlier workdir; None without it."""
+    """Reads `--backbone` in a workdir's run.flags; None if it is not there."""
     return read_flags(workdir).get("backbone")
 
 

@@ -63,7 +63,7 @@ class Text(Kind):
     words: str = "a string"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         fits = isinstance(value, str) and len(value) <= self.longest
         return self._fault_unless(fits, value, place)
 
@@ -87,7 +87,7 @@ class Number(Kind):
         return name
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         kinds = (int,) if self.is_whole else (int, float)
         fits = (
             type(value) in kinds  # `isinstance` takes True for an int.
@@ -110,7 +110,7 @@ class OneOf(Kind):
         return " or ".join(map(repr, self.possible))
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         fits = isinstance(value, str) and value in self.possible
         return self._fault_unless(fits, value, place)
 
@@ -127,7 +127,7 @@ class Optional(Kind):
         return f"{self.kind.words} or null"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         return "" if value is None else self.kind.find_fault(value, place)
 
 
@@ -141,7 +141,7 @@ class Items(Kind):
 
     @property
     def words(self) -> str:
-        """The kind and, where it is bounded, the number of items in words."""
+        """The list in words, such as "a list of at least 2 items"."""
         noun = "item" if self.at_least == 1 else "items"
         if self.at_least == self.at_most:
             return f"a list of {self.at_least} {noun}"
@@ -149,7 +149,7 @@ class Items(Kind):
         return f"a list{some}"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         is_list = isinstance(value, list)
         if not (is_list and self.at_least <= len(value) <= self.at_most):
             return self._fault_unless(False, value, place)
@@ -173,7 +173,7 @@ class Table(Kind):
     words: str = "an object of names and values"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         if not isinstance(value, dict):
             return self._fault_unless(False, value, place)
         for name, each in value.items():
@@ -202,12 +202,12 @@ class Record(Kind):
 
     @property
     def words(self) -> str:
-        """The kind, with the keys that it must have."""
+        """An object and the keys that it must have, in words."""
         names = ", ".join(map(repr, self.needed))
         return f"an object with {names}" if names else "an object"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns the fault as a sentence; see `Kind`."""
+        """Returns the fault as a sentence; empty if the value fits."""
         if not isinstance(value, dict):
             return self._fault_unless(False, value, place)
         for name, kind in {**self.needed, **self.possible}.items():
@@ -224,7 +224,7 @@ class Record(Kind):
 
 
 def describe_any(names: Sequence[str]) -> Record:
-    """Returns a schema that every object fits, for any class names."""
+    """Returns a schema that every JSON object fits; `names` are ignored."""
     del names
     return Record()
 

@@ -48,7 +48,7 @@ def choose_workdir(config: train_config.TrainConfig) -> workdir_files.Workdir:
 def number_workdir(
     config: train_config.TrainConfig,
 ) -> train_config.TrainConfig:
-    """Returns a config whose workdir has a number added if it is taken.
+    """Returns a config whose workdir gets a number added if it is taken.
 
     The same command with the same flagfile then makes two runs. With several
     workers the config is returned as it is.
@@ -219,7 +219,7 @@ def open_workdir(
 def mark_begun(
     place: workdir_files.Workdir, config: train_config.TrainConfig, facts: dict
 ) -> None:
-    """Writes `run.flags`, and `run.json` with `facts` and status "begun"."""
+    """Writes `run.flags`, then `run.json` of `facts` and status "begun"."""
     _write_flags(place, config)
     files.write_json(place.run_json, {"status": "begun", **facts})
 
@@ -229,7 +229,7 @@ def mark_finished(
     config: train_config.TrainConfig,
     facts: dict[str, Any],
 ) -> None:
-    """Adds `facts` to an existing `run.json` and marks the run as finished."""
+    """Adds `facts` to `run.json`, marks it "finished", rewrites `run.flags`."""
     if not place.run_json.exists():
         raise errors.RunError(f"{place.run_json} vanished; run it again.")
     _write_flags(place, config)

@@ -128,7 +128,7 @@ class Workdir:
 
     @property
     def takes_rows(self) -> bool:
-        """Whether the finished run was trained on rows of a table."""
+        """Whether it has a `fusion_model`: the run was on rows of a table."""
         return self.fusion_model.exists()
 
     @property
@@ -195,7 +195,7 @@ class Workdir:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the workdir holds a run that came to its end."""
+        """Whether `run_json` says that the run has finished."""
         return self.facts().get("status") == "finished"
 
     def require_finished(self) -> None:

@@ -14,7 +14,9 @@ def _expected(sure=16, unsure=4):
 
 
 def _judge(expected, got, truth=None):
-    return exports.EXPORTS.judge(expected, got, truth, names=_NAMES, unit=1.0)
+    return exports.EXPORTS.check_quantized(
+        expected, got, truth, names=_NAMES, unit=1.0
+    )
 
 
 def _all_first(expected):

@@ -11,7 +11,7 @@ _EXPORTS = exports.Exports().with_decision({"thresholds": {"a": 0.1, "b": 0.6}})
 
 
 def _judge(expected, got, truth=None):
-    return _EXPORTS.judge(
+    return _EXPORTS.check_quantized(
         np.array(expected), np.array(got), truth, names=_NAMES, unit=1.0
     )
 

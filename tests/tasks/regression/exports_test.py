@@ -11,7 +11,9 @@ _NAMES = ("price", "rooms")
 
 
 def _judge(expected, got, truth=None, names=_NAMES, unit=_UNIT):
-    return exports.EXPORTS.judge(expected, got, truth, names=names, unit=unit)
+    return exports.EXPORTS.check_quantized(
+        expected, got, truth, names=names, unit=unit
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ _NAMES = ("sky", "road", "car")
 
 
 def _judge(expected, got, truth=None):
-    return exports.EXPORTS.judge(expected, got, truth, names=_NAMES, unit=1.0)
+    return exports.EXPORTS.check_quantized(
+        expected, got, truth, names=_NAMES, unit=1.0
+    )
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def data(pictures, resize="squash"):
 
 
 def judged(found, *batches):
-    judge = figures.FIGURES.judge(found, "test", seed=0)
+    judge = figures.FIGURES.create_evaluator(found, "test", seed=0)
     for batch in batches:
         judge.add(np.asarray(batch, "float32"))
     return judge.figures()
@@ -153,7 +153,7 @@ def test_a_pixel_among_millions_does_not_tell_results_apart():
 def test_the_log_loss_is_of_the_pixels_that_count(tmp_path):
     mask = np.zeros([4, 4], "uint8")
     mask[:, 3] = 255
-    judge = figures.FIGURES.judge(
+    judge = figures.FIGURES.create_evaluator(
         data([picture(tmp_path, 0, mask)]), "test", seed=0
     )
     said = np.full([1, 4, 4, 2], 0.5, "float32")

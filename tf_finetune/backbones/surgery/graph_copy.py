@@ -89,7 +89,7 @@ def copy_weights(old: keras.Operation, new: keras.Operation) -> None:
 def replace_model(
     backbone: backbones.Backbone, model: keras.Model
 ) -> backbones.Backbone:
-    """Returns a new backbone with another network and its feature maps.
+    """Returns a new backbone with another network, its feature maps and stages.
 
     Args:
         backbone: Backbone whose description is kept.

@@ -38,8 +38,8 @@ class Level:
         brightness: Lighter or darker by up to this share of white.
         contrast: Differences from the mean times 1 - contrast..1 + contrast.
         saturation: Times (1 - saturation)..1 / (1 - saturation).
-        num_changes: RandAugment's N: see `random_changes.build_rand_augment`.
-        magnitude: RandAugment's M / 10.
+        num_changes: Number of RandAugment's changes per picture (its N).
+        magnitude: Largest strength of these changes, 0..1 (its M / 10).
         mix: Whether each picture is mixed with another one of its batch, half
             of them by MixUp (Zhang et al. 2018, "mixup: Beyond Empirical Risk
             Minimization", alpha 0.2 as in section 3.1) and half by CutMix
@@ -87,15 +87,17 @@ VERSION = 2
 def describe_level(level: training_options.Augmentation) -> str:
     """Returns a text that identifies the changes of a level, for cache keys.
 
+    It also holds `VERSION` and the version of Keras, whose layers are used.
+
     Args:
-        level: A key of `LEVELS`.
+        level: "light", "medium" or "strong".
     """
     # Keras' layers are a part of each level, so that its version counts, too.
     return f"{VERSION} {LEVELS[level]} {keras.__version__}"
 
 
 def mixes_images(level: training_options.Augmentation) -> bool:
-    """Tells if a level mixes pictures of a batch (MixUp, CutMix)."""
+    """Tells if a level mixes pictures by MixUp or CutMix: "strong" alone."""
     return level != "none" and LEVELS[level].mix
 
 
@@ -111,7 +113,7 @@ def build_augmentation(
     their masks with them, and the others stay unmixed.
 
     Args:
-        level: "none" or a key of `LEVELS`.
+        level: "none", "light", "medium" or "strong".
         moves_as: "mask" if the targets are masks, which move with their
             pictures, else "nothing".
 
@@ -146,11 +148,12 @@ def build_target_augmentation(
     With the same seed the masks move as those of `build_augmentation` do.
 
     Args:
-        level: A key of `LEVELS` that mixes nothing.
-        moves_as: "mask" if the targets are masks, else "nothing".
+        level: "light" or "medium"; "strong" also mixes pictures.
+        moves_as: "mask" if the targets are masks, else "nothing": they stay.
 
     Returns:
-        (targets, seed int32 [2]) → targets of the same shape and dtype.
+        (targets, seed int32 [2]) → targets of the same shape and dtype; masks
+        are [batch, height, width].
     """
     move = _build_image_changes(LEVELS[level])
 

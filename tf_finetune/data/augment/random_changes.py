@@ -19,10 +19,11 @@ targets as "labels" float32 [batch, …] or as "segmentation_masks" float32
 
 
 class StatelessSeeds(keras.random.SeedGenerator):
-    """A seed generator without state: the nth draw depends on the seed alone.
+    """A seed generator without variables: draw n is a function of the seed.
 
     Keras' own keeps its state in a variable, so that a draw depends on how
-    many batches were made before it, and in which of the parallel calls.
+    many batches were made before it, and in which of the parallel calls. Draws
+    are counted from the construction of the object.
 
     Args:
         seed: int32 [2]; a tensor of the graph in which the draws are made.
@@ -50,7 +51,7 @@ class CropBoxes:
         boxes: float32 [batch, 4]: top, left, bottom, right in the padded
             picture, 0..1 as `tf.image.crop_and_resize` takes them; left and
             right are exchanged for a mirrored picture.
-        edges: Pixels of reflected padding above and below, left and right.
+        edges: Pixels of reflected padding: (above and below, left and right).
     """
 
     boxes: tf.Tensor
@@ -139,8 +140,8 @@ def apply_layer(
 
     Args:
         layer: An image preprocessing layer that is not made of others.
-        batch: Tensors by Keras' names for them; see `Batch`. The draw is the
-            same for all of them.
+        batch: "images", "segmentation_masks", "labels" or several of these,
+            each [batch, …]. The draw is the same for all of them.
         draws: Source of the random numbers.
 
     Returns:
@@ -173,8 +174,8 @@ def build_rand_augment(
         magnitude: 0..1, the largest strength, the paper's M / 10.
 
     Returns:
-        (batch, draws) → batch; masks are turned, sheared and moved with their
-        pictures.
+        (batch, draws) → batch, a dict as `apply_layer` takes it; masks are
+        turned, sheared and moved with their pictures.
 
     Source: Cubuk et al. 2020, "RandAugment: Practical Automated Data
     Augmentation with a Reduced Search Space", section 3 and its

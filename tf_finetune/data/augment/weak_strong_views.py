@@ -56,7 +56,7 @@ def build_weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 
 def keep_images(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the images themselves; stands in where none are augmented.
+    """Returns the images themselves, for objectives that augment nothing.
 
     Args:
         images: Any tensor.

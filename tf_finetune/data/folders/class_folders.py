@@ -51,11 +51,11 @@ def find_class_folders(
             is_nested = any(each.folders for each in root.folders)
             if not (is_nested and splits_in_classes.add_classes(root, found)):
                 _add_classes(root, root, None, found)
-    if not found.places and level is not None:
+    if not found.class_folders and level is not None:
         raise errors.DataError(
             f"--class_level={level}: {root.path} has no folders that deep."
         )
-    if not found.places:
+    if not found.class_folders:
         raise _no_classes_error(root)
     _report_nested_folders(root, found)
     return found
@@ -164,7 +164,7 @@ def _add_classes(
         place = folder_layout.ClassFolder(
             folder=folder, label=folder.name, split=split
         )
-        found.places.append(place)
+        found.class_folders.append(place)
     names = folder_words.fold_names([each.name for each in rest])
     for folder in rest:
         for each in folder_layout.list_picture_folders(folder):
@@ -209,7 +209,7 @@ def _add_level(
             if not each.has_no_data
         ]
     found.outer_folders.extend(folder for folder, _ in above)
-    found.places.extend(
+    found.class_folders.extend(
         folder_layout.ClassFolder(
             folder=each, label=each.name, split=split or None
         )
@@ -237,7 +237,7 @@ def _report_nested_folders(
     aside = {each.path for each in found.unused_folders}
     said = []
     count = 0
-    for place in found.places:
+    for place in found.class_folders:
         inner = [
             e
             for e in folder_layout.list_picture_folders(place.folder)

@@ -16,8 +16,8 @@ class FileSetKey:
     Attributes:
         kind: "images", "masks" or "" where the names say neither.
         split: One of `examples.SPLITS`; None: the names say none.
-        rest: The other words in the names, down to the folder that says the
-            kind; images and masks that belong together share them.
+        rest: The remaining words of the names, from the root down to the folder
+            that says the kind; equal for images and masks that belong together.
     """
 
     kind: str
@@ -32,7 +32,8 @@ class FileSet:
     Attributes:
         top: The folder whose name says the kind (images/, masks/); the folder
             of the files where no name does.
-        way: Names of the folders above or below `top` that name the split.
+        way: Names of the folders, above or below `top`, that say the split,
+            such as "train"; empty if none does.
         folders: Folders that the files lie in: `top` or below.
         part: The entries of `paths` that belong to the set, if it shares its
             folders with another one; None: all files of `folders`.
@@ -65,7 +66,7 @@ class FileSet:
 
     @property
     def path(self) -> str:
-        """The deepest folder that all files lie in or below."""
+        """Path of the deepest folder in or below which all files lie."""
         return os.path.commonpath([each.path for each in self.folders])
 
 

@@ -49,14 +49,14 @@ class Layout:
     """Class folders and unused folders of a data set, collected step by step.
 
     Attributes:
-        places: The class folders.
+        class_folders: The folders of the classes, with their splits.
         unused_folders: Folders with pictures that are not used, with reasons.
         outer_folders: Folders above the class folders; files directly in them
             are dropped.
         notices: Sentences for the log on assumptions that were made.
     """
 
-    places: list[ClassFolder] = dataclasses.field(default_factory=list)
+    class_folders: list[ClassFolder] = dataclasses.field(default_factory=list)
     unused_folders: list[UnusedFolder] = dataclasses.field(default_factory=list)
     outer_folders: list[folder_tree.Folder] = dataclasses.field(
         default_factory=list
@@ -70,33 +70,33 @@ class Layout:
             folder: A folder whose pictures are not used.
             reason: Why, without a capital and a period.
         """
-        aside = UnusedFolder(
+        unused = UnusedFolder(
             path=folder.path,
             reason=reason,
             content=folder.describe_content(),
             count=folder.pictures or folder.total,
         )
-        self.unused_folders.append(aside)
+        self.unused_folders.append(unused)
 
 
-def list_dropped(aside: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
-    """Returns a dropped file, with its pictures, for each unused folder."""
+def list_dropped(unused: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
+    """Returns a `DroppedFile` for each unused folder, with its count."""
     return [
         examples.DroppedFile(
             path=each.path,
             reason=f"{each.reason}: {each.content}",
             pictures=each.count,
         )
-        for each in aside
+        for each in unused
     ]
 
 
 def warn_of_unused(
-    aside: Iterable[UnusedFolder], root: folder_tree.Folder
+    unused: Iterable[UnusedFolder], root: folder_tree.Folder
 ) -> None:
     """Logs a warning for the folders that are not used, one for each reason."""
     reasons: dict[str, list[UnusedFolder]] = {}
-    for each in aside:
+    for each in unused:
         reasons.setdefault(each.reason, []).append(each)
     for reason, found in reasons.items():
         said = [
@@ -120,7 +120,7 @@ def holds_pictures(folder: folder_tree.Folder) -> bool:
 def list_picture_folders(
     folder: folder_tree.Folder,
 ) -> list[folder_tree.Folder]:
-    """Returns the subfolders that hold pictures; see `holds_pictures`."""
+    """Returns the subfolders of which `holds_pictures` is true."""
     return [each for each in folder.folders if holds_pictures(each)]
 
 

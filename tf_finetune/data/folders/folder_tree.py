@@ -57,13 +57,13 @@ class Folder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing at all lies in it."""
+        """Whether it could be read and nothing lies in it, hidden or not."""
         rest = (self.folders, self.files, self.dropped, self.ignored)
         return not any(rest) and not self.problem
 
     @property
     def has_no_data(self) -> bool:
-        """Whether only folders without data, such as thumbnails, lie in it."""
+        """Whether it holds nothing but folders without data (thumbnails)."""
         return bool(self.ignored or self.folders) and not (
             self.files
             or self.problem
@@ -79,7 +79,7 @@ class Folder:
             pending.extend(reversed(folder.folders))
 
     def relative(self, path: str) -> str:
-        """Returns a folder's path relative to this one, ending with a slash."""
+        """Returns a path relative to this folder, printable, with "/" added."""
         path = os.path.relpath(path, self.path)
         return f"{path if path.isprintable() else ascii(path)}/"
 
@@ -153,9 +153,9 @@ def read_tree(top: str, *, besides: str = "") -> Folder:
 
 
 def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
-    """Logs the folders that hold no data, once for each kind.
+    """Logs the folders that hold no data, in one line for each kind.
 
-    It is a warning if pictures lie in them, else an information.
+    The line is a warning if pictures lie in them, else of level INFO.
 
     Args:
         root: The tree that was read.
@@ -168,7 +168,7 @@ def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
         may_be_class = may_be_class and ignored_folders.describe_by_name(
             os.path.basename(each.path)
         )
-        kinds.setdefault((each.what, bool(may_be_class)), []).append(each)
+        kinds.setdefault((each.content, bool(may_be_class)), []).append(each)
     for (what, may_be_class), found in kinds.items():
         paths = [root.relative(each.path) for each in found]
         pictures = sum(each.pictures for each in found)
@@ -184,11 +184,11 @@ def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
 
 
 def list_dropped(root: Folder) -> list[examples.DroppedFile]:
-    """Returns a dropped file for each folder left out by its name or files."""
+    """Returns a `DroppedFile` for each folder without data below `root`."""
     return [
         examples.DroppedFile(
             path=each.path,
-            reason=f"{NO_DATA_REASON}: {each.what}",
+            reason=f"{NO_DATA_REASON}: {each.content}",
             pictures=each.pictures,
         )
         for each in _list_ignored(root)
@@ -264,7 +264,9 @@ def _add_subfolder(
 
 def _make_ignored(path: str, what: str) -> ignored_folders.IgnoredFolder:
     count = ignored_folders.count_pictures(path)
-    return ignored_folders.IgnoredFolder(path=path, what=what, pictures=count)
+    return ignored_folders.IgnoredFolder(
+        path=path, content=what, pictures=count
+    )
 
 
 def _explain_unlistable(entry: os.DirEntry) -> str | None:

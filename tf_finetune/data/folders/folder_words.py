@@ -106,7 +106,7 @@ class ParsedName:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the name is that of a split, "Train Data", and of no more."""
+        """Whether the name says a split and nothing else: "Train Data"."""
         return bool(self.split) and not self.others
 
 
@@ -212,15 +212,15 @@ def select_split_names(names: Collection[str]) -> list[str]:
 def assign_splits(names: Iterable[str]) -> SplitAssignment:
     """Determines the split that each folder name stands for.
 
-    Words that may mean validation or test (eval, dev, holdout) take the one
-    that no other name is.
+    A word that may mean validation or test (eval, dev, holdout) means the one
+    of the two that no other name stands for.
 
     Args:
         names: Names of folders, each with one word of `SPLITS`.
 
     Returns:
-        The split of each name; names beyond one folder for a split are
-        redundant.
+        The split of each name; redundant are names whose split others take,
+        and "trainval" beside a folder for train or validation.
     """
     word_of = {name: parse_name(name).split for name in names}
     split_of = {

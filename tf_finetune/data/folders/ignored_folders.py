@@ -65,12 +65,12 @@ class IgnoredFolder:
 
     Attributes:
         path: Path of the folder.
-        what: Its content in words: "thumbnails", "a workdir (run.json)".
+        content: Its content in words: "thumbnails", "a workdir (run.json)".
         pictures: Number of pictures in it and below.
     """
 
     path: str
-    what: str
+    content: str
     pictures: int
 
 

@@ -86,7 +86,7 @@ def find_pairs(root: folder_tree.Folder) -> FolderPairs | None:
 
 
 def check_not_mask_pairs(root: folder_tree.Folder) -> None:
-    """Raises `DataError` if pictures and masks would be taken for classes."""
+    """Raises `DataError` if the class folders are of pictures and masks."""
     found = find_pairs(root)
     if found is None:
         check_masks_are_pictures(root)
@@ -123,7 +123,7 @@ def check_not_mask_pairs(root: folder_tree.Folder) -> None:
 
 
 def check_masks_are_pictures(root: folder_tree.Folder) -> None:
-    """Raises `DataError` if labels/ beside images/ holds no picture."""
+    """Raises `DataError` if labels/ beside images/ has files, no picture."""
     parsed = [
         (each, folder_words.parse_name(each.name)) for each in root.walk()
     ]
@@ -152,8 +152,8 @@ def match_file_sets(
     """Pairs file sets of pictures with file sets of masks of the same data.
 
     Sets of the same split and location (`FileSetKey.rest`) belong together;
-    lone masks of a split go with its only pictures. Returns the pairs by path
-    of their pictures, and the `id()` of every set in them.
+    lone masks of a split go with its only pictures. Returns the pairs, sorted
+    by the path of their pictures, and the `id()` of each `FileSet` in them.
 
     Raises:
         DataError: Two folders could be the same side of a pair.

@@ -144,7 +144,7 @@ def find_rule_in_folder(stems: Collection[str]) -> tuple[NamingRule, int]:
 
 
 def has_drawing_word(name: str) -> bool:
-    """Tells if a name says that a picture was drawn from masks ("overlay")."""
+    """Tells if a name says that masks were drawn in colors: "overlay"."""
     return not _DRAWING_WORDS.isdisjoint(folder_words.split_words(name))
 
 

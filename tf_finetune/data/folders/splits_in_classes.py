@@ -52,7 +52,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
             place = folder_layout.ClassFolder(
                 folder=folder, label=folder.name, split=None
             )
-            found.places.append(place)
+            found.class_folders.append(place)
             continue
         found.outer_folders.append(folder)
         _add_class_by_split(folder, assigned, found)
@@ -78,7 +78,7 @@ def _add_class_by_split(
             )
         if split:
             mine[split] = each.name
-            found.places.append(
+            found.class_folders.append(
                 folder_layout.ClassFolder(
                     folder=each, label=folder.name, split=split
                 )

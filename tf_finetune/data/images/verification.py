@@ -81,13 +81,13 @@ def decode_pictures(
         cache_dir: Cache directory shared between runs.
         image_size: Side of the decoded squares in pixels; results do not
             depend on it.
-        resize: How pictures become square; see `decoding.load_file`.
+        resize: How pictures become square: "squash", "crop" or "pad".
         pixels: Background of transparent pixels, and range of 16-bit values.
         use: Called with the SHA-256 and the pixels (float32 [image_size,
             image_size, 3], 0..255) of each picture that was decoded now, in
             their order.
-        finish: Called when all were decoded, before results are cached: an
-            interrupted scan decodes the same pictures again.
+        finish: Called once after the last picture, before results are cached;
+            if it raises, the next scan decodes the same pictures again.
         report: Called with the usable pictures and their appearance; of files
             with equal bytes only the first.
 
@@ -98,12 +98,7 @@ def decode_pictures(
         cache_dir, resize=resize, pixels=pixels
     )
     known = decode_results.read_results(store)
-    # Known contents are not read again, so that their files are looked for.
-    found = {
-        picture.path: "cannot be read: the file no longer exists"
-        for picture in pictures
-        if picture.sha256 in known and not os.path.isfile(picture.path)
-    }
+    found = _find_missing(pictures, known)
     judge = functools.partial(
         _decode_and_measure, image_size=image_size, resize=resize, pixels=pixels
     )
@@ -130,6 +125,18 @@ def decode_pictures(
     if report:
         report(_list_verified(pictures, judged, found))
     return found
+
+
+def _find_missing(
+    pictures: Sequence[examples.Picture],
+    known: Mapping[str, decode_results.DecodeResult],
+) -> dict[str, str]:
+    # Known contents are not read again, so that their files are looked for.
+    return {
+        picture.path: "cannot be read: the file no longer exists"
+        for picture in pictures
+        if picture.sha256 in known and not os.path.isfile(picture.path)
+    }
 
 
 def explain_failure(message: str, contents: bytes) -> str:

@@ -37,7 +37,7 @@ _TAG = 0x0112
 
 
 class UnreadableMaskError(Exception):
-    """A file is not a usable mask; the text says why."""
+    """Raised where a file is not a usable mask; the text says why."""
 
 
 def read_values(
@@ -148,7 +148,7 @@ def read_exif_orientation(image: Image.Image) -> int:
 
 
 def turn_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """Returns (width, height) of a picture after its EXIF rotation, 1..8."""
+    """Returns (width, height) of a picture after EXIF `orientation` 1..8."""
     return (height, width) if orientation in _TRANSPOSED else (width, height)
 
 

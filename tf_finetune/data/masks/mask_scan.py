@@ -37,7 +37,8 @@ class MaskScan:
         width: In pixels, as stored; 0 if it cannot be read.
         height: In pixels, as stored.
         orientation: Value 1..8 of its EXIF tag; 1: upright, or no tag.
-        alpha: Role of the alpha channel; see `mask_files.detect_alpha_use`.
+        alpha: Role of the alpha channel: "mask" (it holds the numbers),
+            "opaque" or "none", as `mask_files.detect_alpha_use` finds it.
         pixels: Number of pixels by value; values as `mask_files.read_values`
             returns them.
         smoothed: How many of these look as smoothing leaves them; see

@@ -37,8 +37,9 @@ class _MaskCounts(Protocol):
 def count_smoothed(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
     """Counts the pixels of each value that look like results of smoothing.
 
-    They are those that lie between two different neighbors, in value and in
-    place, or equal none of their eight neighbors, which differ themselves.
+    Such a pixel has, between two opposite neighbors of different values, a
+    third value within theirs; or it equals none of its eight neighbors, which
+    differ among themselves.
 
     Args:
         values: int32 [height, width].

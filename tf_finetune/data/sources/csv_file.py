@@ -81,20 +81,14 @@ class CsvFile:
                 kept[key] = row
         if not kept and not dropped:
             raise errors.DataError(f"{path} has a header but no rows.")
+        found = [row.example for row in kept.values()]
         # In this order: how names were read, then what is still not found.
         table.files.tell()
-        table_reports.report_missing(table.files, missing, found=len(kept))
-        table_reports.check_empty_classes(
-            table, [row.example for row in kept.values()], lost
-        )
+        table_reports.report_missing(table.files, missing, found=len(found))
+        table_reports.check_empty_classes(table, found, lost)
         table_reports.check_label_files(table, options)
-        table_reports.report_columns(
-            table, [row.example for row in kept.values()], options
-        )
-        return examples.Listing(
-            examples=tuple(row.example for row in kept.values()),
-            dropped=tuple(dropped),
-        )
+        table_reports.report_columns(table, found, options)
+        return examples.Listing(examples=tuple(found), dropped=tuple(dropped))
 
 
 SOURCE = CsvFile()

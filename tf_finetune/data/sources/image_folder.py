@@ -85,7 +85,7 @@ def _make_listing(
     aside = {each.path for each in found.unused_folders}
     for folder in found.outer_folders:
         everything += _drop_outside_files(folder)
-    for place in found.places:
+    for place in found.class_folders:
         everything += _list_class_files(place, aside)
     everything += folder_layout.list_dropped(found.unused_folders)
     everything += folder_tree.list_dropped(root)
@@ -100,7 +100,7 @@ def _make_listing(
         ),
         # With empty class folders, which are also reported as dropped.
         class_names=class_names.sort_names(
-            {place.label for place in found.places}
+            {place.label for place in found.class_folders}
         ),
     )
 

@@ -36,7 +36,7 @@ class Pairs:
     """Data source for images/ and masks/, with or without splits above them.
 
     A mask has the name of its picture, but for the suffix and for text that all
-    masks have before or behind it, in the same folder below.
+    masks have before or behind it. Subfolders are named alike on both sides.
     """
 
     def recognizes(self, data: str) -> bool:

@@ -35,7 +35,7 @@ def check_folder(prepared: pathlib.Path) -> None:
 
     Raises:
         DataError: The folder holds something else than files, is damaged, or
-            names classes that are not those of TFDS.
+            names Python classes that are not those of TFDS.
     """
     with _explain_errors(prepared):
         for path in sorted(prepared.iterdir()):

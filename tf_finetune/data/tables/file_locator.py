@@ -47,6 +47,13 @@ class _FoundFile:
 class Locator:
     """Finds the files that the cells of a table name.
 
+    Args:
+        table: Path of the table.
+        image_root: The folder that names start from; None: the table's
+            folder.
+        names: All names of the table. From them is learned which leading
+            folders of another computer's absolute paths to leave out.
+
     Attributes:
         table: Path of the table.
         root: The folder that relative names start from.
@@ -58,15 +65,7 @@ class Locator:
         image_root: str | None = None,
         names: Iterable[str] = (),
     ) -> None:
-        """Sets where relative names start; nothing is read yet.
-
-        Args:
-            table: Path of the table.
-            image_root: The folder that names start from; None: the table's
-                folder.
-            names: All names of the table. From them is learned which leading
-                folders of another computer's absolute paths to leave out.
-        """
+        """Sets where relative names start; nothing is read yet."""
         self.table = table
         self.root = (
             table.parent

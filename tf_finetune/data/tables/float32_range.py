@@ -88,14 +88,15 @@ def _describe_steps(steps: float) -> str:
 
 
 def describe_crowding(values: np.ndarray, what: str) -> str:
-    """Describes the case that outliers hide that most values are too close.
+    """Describes values that are too close, but for outliers, for float32.
 
     Args:
         values: [n] finite float64, as `check_digits` lets them pass.
         what: The numbers' name in messages: "the target 'price'".
 
     Returns:
-        A warning of a few sentences; empty if there is nothing to warn of.
+        A warning of a few sentences if float32 has fewer than 20 numbers
+        between the quartiles of the values; else empty.
     """
     # The middle half of the values, which outliers do not widen.
     low, high = (float(v) for v in np.percentile(values, [25, 75]))

@@ -48,14 +48,7 @@ class ExportRefusedError(errors.RunError):
         more: str = "",
         largest: float | None = None,
     ) -> None:
-        """Composes the message.
-
-        Args:
-            fault: The reason, a whole sentence.
-            instead: Formats that may pass, best first.
-            more: Further advice, whole sentences.
-            largest: The largest difference of a prediction.
-        """
+        """Composes the message."""
         self.fault, self.instead, self.more = fault, tuple(instead), more
         self.largest = largest
         parts = (fault, more, suggest_formats(self.instead, frozenset()))
@@ -121,10 +114,10 @@ def read_refusals(folder: pathlib.Path) -> Mapping[str, str]:
 
 
 def describe_report_address() -> str:
-    """Returns a clause that asks for a bug report, for the end of a message.
+    """Returns "please report this at ADDRESS, with …", to end a message.
 
-    It has the address of the issue tracker or home page in the installed
-    package's metadata, if there is one.
+    The address is that of the issue tracker or home page in the installed
+    package's metadata; without one it is left out.
     """
     # From the installed package's metadata: the issue tracker if setup.cfg has
     # one, else the home page, else no address.

@@ -210,7 +210,7 @@ def check_decisions(
             largest=compared["max_abs_difference"],
         )
     differences = ("max_abs_difference", "mean_abs_difference")
-    figures = {name: compared[name] for name in differences}
+    figures = {key: compared[key] for key in differences}
     return tolerance, {**figures, **found.figures}
 
 
@@ -249,7 +249,7 @@ def _compare_decisions(
     got: np.ndarray, proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> quantization_checks.CheckResult:
     exports = tasks.TASKS.get(job.task).with_decision(job.decision).exports
-    return exports.judge(
+    return exports.check_quantized(
         np.asarray(proof.predictions, "float64"),
         np.asarray(got, "float64"),
         proof.truth,

@@ -147,7 +147,7 @@ def check_predictions(
 
 
 def describe_calibration(job: jobs.ExportJob) -> dict[str, Any]:
-    """Returns `parity.json`'s entry "temperature"; empty if not calibrated."""
+    """Returns `{"temperature": job.temperature}`; {} if not calibrated."""
     return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
@@ -270,7 +270,7 @@ def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 
 
 def read_figures(path: pathlib.Path) -> Mapping[str, Any]:
-    """Reads the figures of the export `path`; empty if there are none."""
+    """Reads the recorded comparison of an exported file; {} without one."""
     return export_refusal.read_parity_file(path.parent).get(path.name, {})
 
 

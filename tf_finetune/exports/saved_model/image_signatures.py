@@ -45,6 +45,10 @@ class TrackableModel(tf.__internal__.tracking.AutoTrackable):
     `tf.saved_model.load(…)` returns them. Not a `tf.Module`, which does not
     save its property `variables`.
 
+    Args:
+        model: The model whose functions are saved.
+        assets: Files to be copied into `assets/`.
+
     Attributes:
         variables: The weights, as `tf.Variable`. Not `model.variables`, which
             includes the random states of dropout.
@@ -57,12 +61,7 @@ class TrackableModel(tf.__internal__.tracking.AutoTrackable):
     def __init__(
         self, model: keras.Model, assets: Sequence[pathlib.Path]
     ) -> None:
-        """Tracks a model's variables, tables and assets.
-
-        Args:
-            model: The model whose functions are saved.
-            assets: Files to be copied into `assets/`.
-        """
+        """Tracks a model's variables, tables and assets."""
         super().__init__()
         # `value` is the tf.Variable inside of Keras' wrapper.
         self.variables = [each.value for each in model.weights]

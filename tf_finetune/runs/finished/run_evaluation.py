@@ -146,7 +146,9 @@ class RowExamples:
 def join_rows(
     data: examples.ImageData, source: data_options.DataOptions
 ) -> RowExamples:
-    """Joins the rows of a table with their pictures; warns of rows left out.
+    """Joins the rows of a table with their pictures, by the paths in a row.
+
+    A row that lacks a value or a usable picture is left out, with a warning.
 
     Args:
         data: The usable pictures, in splits.

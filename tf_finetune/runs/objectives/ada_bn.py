@@ -16,16 +16,16 @@ from tf_finetune.semi_supervised import batch_norm_adaptation
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult | None:
-    """Adapts batch-norm statistics to all pictures, then trains both stages.
+    """Adapts batch-norm statistics, then solves the head and fine-tunes.
 
-    Statistics are those of training and unlabeled pictures.
+    Statistics are those of the training and the unlabeled pictures.
 
     Args:
         given: The run and its unlabeled pictures.
 
     Returns:
-        The better of probe and fine-tuned model; None, with a warning, where
-        the backbone has no batch norm.
+        The better of solved head and fine-tuned model on validation; None, with
+        a warning, where the backbone has no batch norm.
     """
     context = given.context
     pictures = (*context.data.split("train"), *given.pool.pictures)

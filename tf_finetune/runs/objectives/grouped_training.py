@@ -1,10 +1,11 @@
 """Fine-tunes on groups: a labeled picture with unlabeled ones beside it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tf_finetune.config import options
 from tf_finetune.data import mixed_groups as group_data
@@ -25,9 +26,10 @@ class GroupedTraining:
     Attributes:
         network: Model from pictures to logits, and to other outputs that the
             loss reads.
-        form: Shapes of the targets and logits that are packed into rows.
+        form: Shapes of target and logits of one picture, which are flattened
+            into one row per group for the loss.
         groups: The groups: a labeled picture with unlabeled ones each.
-        loss: Loss of packed groups.
+        loss: Loss of these rows.
         pictures: Pictures in a group, each augmented view counted.
     """
 
@@ -41,14 +43,15 @@ class GroupedTraining:
 def make_groups(
     given: objective_protocol.ObjectiveInputs,
     views: group_data.Views,
-    **known: Any,
+    known: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> group_data.MixedGroups:
-    """Groups each labeled picture with some unlabeled ones.
+    """Groups each labeled picture with `--unlabeled_ratio` unlabeled ones.
 
     Args:
         given: The run and its unlabeled pictures.
         views: Augments the unlabeled pictures of a group.
-        **known: `known` of `mixed_groups.MixedGroups`, or nothing.
+        known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
+            width] known values of each, which join the targets; None: none.
 
     Returns:
         Groups that are drawn anew in every epoch.
@@ -65,14 +68,14 @@ def make_groups(
         resize=context.config.model.resize,
         pixels=context.config.model.pixels,
         seed=context.config.seed,
-        **known,
+        known=known,
     )
 
 
 def make_form(
     context: contexts.RunContext, targets: target_rows.Targets
 ) -> group_model.GroupLayout:
-    """Returns the shapes of targets and logits that are packed into rows.
+    """Returns the shapes of target and logits that groups flatten into rows.
 
     Args:
         context: The run; the logits are those of its model.

@@ -37,7 +37,7 @@ class ObjectiveResult:
         table: Metrics of its epochs, one dict an epoch as in
             `history.make_rows`.
         facts: Its entries in evaluation.json under "unlabeled".
-        text: The same in a line or two.
+        text: The same in a line or two, for the log.
     """
 
     candidate: candidates.Candidate

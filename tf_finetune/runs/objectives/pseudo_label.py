@@ -29,7 +29,7 @@ class PoolLabels:
         labels: One for each unlabeled picture; None where it is not confident
             enough.
         precision: Counts of right pseudo-labels among labeled pictures.
-        where: The labeled pictures that were counted, in words.
+        where: Name of these labeled pictures, such as "validation pictures".
     """
 
     labels: Sequence[examples.Label | None]
@@ -40,14 +40,14 @@ class PoolLabels:
 def learn(
     given: objective_protocol.ObjectiveInputs,
 ) -> objective_protocol.ObjectiveResult | None:
-    """Predicts labels of unlabeled pictures and trains both stages on them too.
+    """Solves the head and fine-tunes, on pseudo-labeled pictures, too.
 
     Args:
         given: The run, its unlabeled pictures and the supervised candidate.
 
     Returns:
-        The better of probe and fine-tuned model; None, with a warning, where no
-        pseudo-label is confident enough.
+        The better of solved head and fine-tuned model on validation; None, with
+        a warning, where no pseudo-label is confident enough.
     """
     context, pool = given.context, given.pool.pictures
     found = assign_labels(given)

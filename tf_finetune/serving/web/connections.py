@@ -33,6 +33,13 @@ class Connection(uvicorn_parts.StrictParser):
     Answers leave in the order of their requests, each once: after malformed
     bytes the requests before them are answered, then an error, and then the
     connection ends.
+
+    Args:
+        *arguments: Positional arguments of uvicorn's protocol.
+        bounds: Limits of a client's use of the server.
+        places: The open connections that count against the largest number; one
+            set for all connections of a server.
+        **keywords: Keyword arguments of uvicorn's protocol.
     """
 
     def __init__(
@@ -42,15 +49,7 @@ class Connection(uvicorn_parts.StrictParser):
         places: set["Connection"],
         **keywords: Any,
     ) -> None:
-        """Prepares for a client.
-
-        Args:
-            *arguments: Positional arguments of uvicorn's protocol.
-            bounds: Limits of a client's use of the server.
-            places: The open connections that count against the largest number;
-                one set for all connections of a server.
-            **keywords: Keyword arguments of uvicorn's protocol.
-        """
+        """Prepares for a client."""
         super().__init__(*arguments, **keywords)
         # uvicorn calls `app`: each request goes through `_answer` first.
         self._application, self.app = self.app, self._answer

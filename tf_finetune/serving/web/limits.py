@@ -35,6 +35,14 @@ class BoundedRequest:
 
     The application behind it gets the body in one piece. A refusal is the last
     answer of its connection, since the rest of the body may not have come in.
+
+    Args:
+        app: The ASGI application that gets the request, with `pool` in
+            `scope["state"]`.
+        limits: Has the largest size of a body in bytes.
+        budget: Counter of the bytes that all bodies in memory may have.
+        hosts: The server's host names, see `list_expected_hosts`.
+        pool: Executor whose threads decompress bodies.
     """
 
     def __init__(
@@ -46,16 +54,7 @@ class BoundedRequest:
         hosts: frozenset[str] | None,
         pool: concurrent.futures.Executor,
     ) -> None:
-        """Wraps an application.
-
-        Args:
-            app: The ASGI application that gets the request, with `pool` in
-                `scope["state"]`.
-            limits: Largest size of a body.
-            budget: Bytes of bodies that may be held at the same time.
-            hosts: The server's host names, see `list_expected_hosts`.
-            pool: Threads in which bodies are decompressed.
-        """
+        """Wraps an application."""
         self._app = app
         self._max_bytes = limits.max_request_bytes
         self._budget = budget

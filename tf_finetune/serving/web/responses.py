@@ -17,16 +17,15 @@ _JSON = "application/json"
 
 
 class HeldResponse(responses.Response):
-    """JSON response that releases resources once it has been sent."""
+    """JSON response that holds resources until it has been sent.
+
+    Args:
+        body: The encoded JSON.
+        held: Closed when the last byte has been sent, or the client has left.
+    """
 
     def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
-        """Stores a JSON body and the resources that it holds.
-
-        Args:
-            body: The encoded JSON.
-            held: Closed when the last byte has been sent, or the client has
-                left.
-        """
+        """Stores a JSON body and the resources that it holds."""
         super().__init__(body, media_type=_JSON)
         self._held = held
 

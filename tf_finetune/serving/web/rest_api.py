@@ -29,7 +29,11 @@ _LARGE_BYTES = 1 << 20
 
 
 class RestApi:
-    """TensorFlow Serving's REST API of one model, below /v1/models/."""
+    """TensorFlow Serving's REST API of one model, below /v1/models/.
+
+    Args:
+        served: The model.
+    """
 
     def __init__(self, served: service.Service) -> None:
         self._service = served

@@ -43,6 +43,12 @@ _PLACEHOLDERS = re.compile("MODEL_NAME|MODEL_COLUMNS")
 class Server:
     """HTTP server that runs from its construction to `stop`.
 
+    Args:
+        address: Host and port; port 0: a free one.
+        routes: Starlette's routes from paths to responses.
+        limits: Limits of a client's use of the server.
+        budget: Bytes of bodies that may be held at the same time.
+
     Attributes:
         port: The port that is listened on.
         open: The connections that count against `ClientLimits.max_connections`.
@@ -56,12 +62,6 @@ class Server:
         budget: request_bodies.ByteBudget,
     ) -> None:
         """Listens on an address and serves it in a thread of this process.
-
-        Args:
-            address: Host and port; port 0: a free one.
-            routes: Starlette's routes from paths to responses.
-            limits: Limits of a client's use of the server.
-            budget: Bytes of bodies that may be held at the same time.
 
         Raises:
             OSError: The address cannot be listened on.

@@ -17,8 +17,8 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
     """Parser of a connection's requests that is as strict as RFC 9112.
 
     llhttp, below httptools, refuses malformed lines and lengths by itself. It
-    bounds no sizes, and it takes the host in a target and the body behind an
-    Upgrade for something else than a server without proxies and protocols.
+    bounds no sizes, and takes targets with a host and requests for an Upgrade,
+    which are for proxies and other protocols.
 
     Attributes:
         in_message: Whether a request has begun and not ended.
@@ -149,6 +149,10 @@ class Transport:
     It is closed as its connection decides; other attributes are those of the
     transport.
 
+    Args:
+        transport: The transport of asyncio.
+        connection: Has `close`, which closes it, and `closing`.
+
     Attributes:
         holds: Whether `write` keeps bytes until the next call without it, as
             for the head of an answer, which leaves together with the body.
@@ -157,12 +161,7 @@ class Transport:
     def __init__(
         self, transport: asyncio.Transport, connection: "_Connection"
     ) -> None:
-        """Wraps a transport.
-
-        Args:
-            transport: The transport of asyncio.
-            connection: Has `close`, which closes it, and `closing`.
-        """
+        """Wraps a transport."""
         self._transport = transport
         self._held = b""
         self.holds = False
@@ -183,7 +182,7 @@ class Transport:
     def flush(self) -> None:
         """Sends bytes held back and clears `holds`.
 
-        Nothing follows the head of an answer without a body.
+        For answers without a body, where no `write` follows that of the head.
         """
         self.holds = False
         if self._held:

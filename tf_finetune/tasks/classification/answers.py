@@ -62,18 +62,22 @@ class Answers(answer_table.AnswerTable):
         )
 
     def describe(self, row: Prediction) -> str:
-        """Formats the likeliest class and its probability."""
+        """Formats the likeliest class and its probability: "cat 0.912"."""
         name = terminal_escapes.quote(row.class_name)
         return f"{name} {row.probability:.3f}"
 
     def format_cells(self, row: Prediction) -> list[str]:
-        """Formats path, class, probability, likeliest classes and error."""
+        """Formats path, class, probability, `top_k` and error as CSV cells."""
         shown = "" if row.probability is None else f"{row.probability:.6f}"
         listed = answer_table.join_shares(row.top_k)
         return [row.path, row.class_name, shown, listed, row.error]
 
     def count_answers(self, rows: Sequence[Prediction]) -> list[str]:
-        """Counts the pictures per predicted class; lists ten classes."""
+        """Formats numbers of pictures by predicted class, one line each.
+
+        The ten most frequent classes are listed, the others summed up in a
+        line.
+        """
         counts = collections.Counter(row.class_name for row in rows)
         # At most ten classes are listed; the others are summed up in a line.
         lines = answer_table.list_counts(counts.most_common())

@@ -39,7 +39,7 @@ class Exports:
         """
         return np.array(data.class_indices(pictures), "int32")
 
-    def judge(
+    def check_quantized(
         self,
         expected: np.ndarray,
         got: np.ndarray,

@@ -74,7 +74,7 @@ class Figures:
         names = ("accuracy", "accuracy_interval", "log_loss")
         return {name: figures[name] for name in names}
 
-    def judge(
+    def create_evaluator(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
         """Creates an accumulator that evaluates predictions of a split.
@@ -85,8 +85,8 @@ class Figures:
             seed: Seed of the bootstrap.
 
         Returns:
-            An accumulator of [batch, classes] probabilities, in the order
-            of the split; they may stop before its end.
+            An accumulator of [batch, classes] probabilities, in the order of
+            the split. Only pictures that were added are evaluated.
         """
         labels = np.array(data.class_indices(data.split(split)))
         return evaluators.CollectedPredictions(
@@ -221,7 +221,7 @@ def format_classes(split: str, result: Mapping[str, Any]) -> str:
 
     Args:
         split: Name of the split, for the heading.
-        result: Metrics of the split, with `per_class` and the averages.
+        result: Metrics of the split, as `compute_metrics` returns them.
     """
     lines = [
         f"{terminal_escapes.pad_name(split + ', by class', _NAME_WIDTH)}"

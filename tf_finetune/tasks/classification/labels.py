@@ -19,7 +19,7 @@ _MANY_NUMBERS = 20
 
 
 class Classes(label_protocol.NamedLabels):
-    """Labels that are one class name each, as the user wrote it."""
+    """Labels of a classifier: how one class name per picture is handled."""
 
     sources = ("csv", "digits", "folder", "tfds")
 
@@ -29,7 +29,10 @@ class Classes(label_protocol.NamedLabels):
         table: str,
         options: data_options.DataOptions,
     ) -> "Classes":
-        """Logs a warning about rows without a class; returns itself."""
+        """Logs a warning about `rows` whose class is a word for "missing".
+
+        Does so if they are dropped (`--missing_label`). Returns itself.
+        """
         if len(options.label_column) == 1 and options.missing_label == "drop":
             cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
@@ -41,9 +44,10 @@ class Classes(label_protocol.NamedLabels):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
-        """Reads the class in a row; None if its word means "missing".
+        """Reads the class of a row; None to drop it (`--missing_label=drop`).
 
         Of several label columns exactly one must be marked (1): the class.
+        `where` names the row in messages; `files` is not used.
 
         Raises:
             DataError: A cell is empty, or not exactly one is marked.
@@ -91,7 +95,7 @@ class Classes(label_protocol.NamedLabels):
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Copies pictures with their class as stratum; drops none.
+        """Returns copies of pictures, their class as stratum; drops none.
 
         Every split then gets its share of each class.
         """
@@ -107,7 +111,7 @@ class Classes(label_protocol.NamedLabels):
         """Checks that there are two classes of two pictures each at least.
 
         Raises:
-            DataError: There are fewer, or the names are numbers or files.
+            DataError: There are fewer, or names look like numbers or files.
         """
         counts = collections.Counter(picture.label for picture in pictures)
         if len(counts) == 1:
@@ -132,6 +136,8 @@ class Classes(label_protocol.NamedLabels):
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
         """Checks that every class is in each of the splits just drawn.
+
+        `units` are sets of pictures that stay in one split, as copies do.
 
         Raises:
             DataError: A split has no picture of a class.

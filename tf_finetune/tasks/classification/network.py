@@ -15,11 +15,20 @@ from tf_finetune.tasks import certainty, probability_network
 
 
 class ClassificationLoss(keras.losses.Loss):
-    """Loss of logits against one-hot or soft labels.
+    """Cross-entropy, focal or squared error of logits and one-hot labels.
 
-    Class weights are part of the loss rather than `fit`'s `class_weight`,
-    which fails with masks. Soft labels (MixUp) mix the weights of their
-    classes; label smoothing does not.
+    Class weights are part of the loss rather than `fit`'s `class_weight`, which
+    fails with masks. Soft labels (MixUp) mix the weights of their classes;
+    label smoothing does not.
+
+    Args:
+        name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for Dense
+            Object Detection", equation 4, gamma 2, no alpha);
+            "mean_squared_error" (of the probabilities: the Brier score divided
+            by the number of classes).
+        label_smoothing: Share of the label spread over all classes, 0..1
+            (Szegedy et al. 2016, section 7); the mean squared error ignores it.
+        class_weights: One weight per class; None: equal weights.
     """
 
     def __init__(
@@ -29,18 +38,7 @@ class ClassificationLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
     ) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for
-                Dense Object Detection", equation 4, gamma 2, no alpha);
-                "mean_squared_error" (of the probabilities: the Brier score
-                divided by the number of classes).
-            label_smoothing: Share of the label spread over all classes,
-                0..1 (Szegedy et al. 2016, section 7); the mean squared error
-                ignores it.
-            class_weights: One weight per class; None: equal weights.
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
@@ -93,7 +91,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the one-hot labels of a split, float32 [n, classes].
+        """Returns targets: a one-hot row per picture, float32 [classes].
 
         `config` and `image_size` are not used.
         """
@@ -105,7 +103,7 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns `count` placeholder one-hot labels, each class in turn.
+        """Returns placeholder targets: `count` one-hot rows, classes in turn.
 
         Args:
             names: Names of the classes.
@@ -191,7 +189,7 @@ class Certainty:
         return certainty.CollectedLogits(fit_temperature)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the free energy of [batch, classes] logits, [batch]."""
+        """Computes the free energy [batch] of logits [batch, classes]."""
         return certainty.free_energy(logits)
 
 

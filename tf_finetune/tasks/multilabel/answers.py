@@ -77,7 +77,7 @@ class Answers(answer_table.AnswerTable):
         )
 
     def describe(self, row: Answer) -> str:
-        """Formats the predicted labels with their probabilities."""
+        """Formats the predicted labels with probabilities, likeliest first."""
         given = ", ".join(
             f"{terminal_escapes.quote(name)} {row.probabilities[name]:.3f}"
             for name in row.labels
@@ -103,7 +103,10 @@ class Answers(answer_table.AnswerTable):
         return label_cells.join_labels(label)
 
     def count_answers(self, rows: Sequence[Answer]) -> list[str]:
-        """Counts the pictures per predicted label; lists ten labels."""
+        """Formats numbers of pictures by predicted label, one line each.
+
+        Only the ten most frequent labels are listed.
+        """
         counts = collections.Counter(n for row in rows for n in row.labels)
         lines = answer_table.list_counts(counts.most_common())
         if len(counts) > len(lines):

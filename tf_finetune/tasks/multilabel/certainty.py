@@ -33,7 +33,7 @@ class Certainty:
         return TemperatureScaling(names)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
-        """Computes the joint energy of [batch, labels] logits, [batch]."""
+        """Computes the joint energy [batch] of logits [batch, labels]."""
         return certainty.joint_energy(logits)
 
 
@@ -41,14 +41,14 @@ CERTAINTY = Certainty()
 
 
 class TemperatureScaling(certainty.CollectedLogits):
-    """Fits the temperature with the lowest binary cross-entropy."""
+    """Fits the temperature with the lowest binary cross-entropy.
+
+    Args:
+        names: Names of the labels, in the order of the logits.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Starts without pictures.
-
-        Args:
-            names: Names of the labels, in the order of the logits.
-        """
+        """Starts without pictures."""
         super().__init__(fit_temperature)
         self._names = names
 

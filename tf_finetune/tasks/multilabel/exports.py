@@ -67,7 +67,7 @@ class Exports:
             "uint8"
         )
 
-    def judge(
+    def check_quantized(
         self,
         expected: np.ndarray,
         got: np.ndarray,

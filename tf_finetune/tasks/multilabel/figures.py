@@ -56,11 +56,11 @@ class Figures:
         return Figures(decision)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Returns the key (val_average_precision, -val_loss) of an epoch."""
+        """Returns the key (val_average_precision, -val_loss) of epoch logs."""
         return (epoch["val_average_precision"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the key (macro average precision, -log loss)."""
+        """Returns the key (macro average precision, -log loss) of a split."""
         leading = figures["macro_average_precision"]
         # None where no picture carries a label.
         return (-math.inf if leading is None else leading, -figures["log_loss"])
@@ -74,7 +74,7 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the 95 % intervals of mAP of both results.
+        """Formats the 95 % intervals of macro average precision of two results.
 
         Returns:
             A clause without a period; empty if one result has no interval.
@@ -99,13 +99,13 @@ class Figures:
         )
         return {name: figures[name] for name in names}
 
-    def judge(
+    def create_evaluator(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
         """Creates an accumulator of [batch, labels] probabilities.
 
-        The probabilities come in the order of the split; they may stop
-        before its end. `seed` is that of the bootstrap.
+        They come in the order of the split; only pictures that were added are
+        evaluated. `seed` is that of the bootstrap.
         """
         truth = label_counts.build_matrix(data.split(split), data.class_names)
         bounds = label_thresholds.read_thresholds(

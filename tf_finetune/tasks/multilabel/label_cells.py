@@ -77,7 +77,8 @@ def split_cell(cell: str, separator: str) -> list[str] | None:
 
     Args:
         cell: Its text.
-        separator: A key of `CHARACTERS`, "list" or "none" (no split).
+        separator: A key of `CHARACTERS` such as "comma", "list" for a list as
+            Python or JSON writes it, or "none" (no split).
 
     Returns:
         Pieces without spaces around them, possibly empty strings; None if
@@ -102,7 +103,7 @@ def has_several_labels(cell: str, separator: str) -> bool:
 
     Args:
         cell: Text of the cell.
-        separator: A key of `CHARACTERS`, "list" or "none".
+        separator: As in `split_cell`.
     """
     return len(split_cell(cell, separator) or ()) > 1
 

@@ -18,10 +18,10 @@ _DIVISIBLE = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labels(label_protocol.NamedLabels):
-    """Labels of which a picture carries none, one or several.
+    """Labels of a multi-label data set: how they are read, checked, described.
 
-    They come from one CSV column such as `a|b|c`, or from one column of 0 and 1
-    per label.
+    A picture carries none, one or several. They come from one CSV column such
+    as `a|b|c`, or from one column of 0 and 1 per label.
 
     Attributes:
         separator: Character between labels, a value of `--label_separator`.
@@ -38,9 +38,9 @@ class Labels(label_protocol.NamedLabels):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns labels with the separator that the options name.
+        """Returns a copy with the separator that the options name.
 
-        "auto" returns these labels unchanged; `cache_dir` is not used.
+        With "auto" the object itself is returned; `cache_dir` is not used.
         """
         word = data_options.SEPARATORS[options.label_separator]
         return (
@@ -55,9 +55,9 @@ class Labels(label_protocol.NamedLabels):
         table: str,
         options: data_options.DataOptions,
     ) -> "Labels":
-        """Returns labels with the separator found in a whole table.
+        """Returns a copy with the separator found in the cells of a table.
 
-        The same labels are returned if the separator is known or each label
+        The object itself is returned if the separator is known or each label
         has a column. Logs a warning about rows with a missing label.
 
         Raises:
@@ -97,7 +97,8 @@ class Labels(label_protocol.NamedLabels):
                 label and holds a mark such as 1 or 0.
 
         Returns:
-            The labels, sorted; None if the word of the cell means "missing".
+            The labels, sorted; None if the cell is a word for "missing" and
+            `--missing_label` drops such rows.
 
         Raises:
             DataError: A cell cannot be parsed.
@@ -136,7 +137,7 @@ class Labels(label_protocol.NamedLabels):
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Merges labels that are equal numbers, such as 1 and 1.0.
+        """Returns a listing in which equal numbers (1 and 1.0) are one label.
 
         Labels that are columns of their own stay as they are.
         """
@@ -169,8 +170,9 @@ class Labels(label_protocol.NamedLabels):
         """Copies pictures with their labels as strata; drops none.
 
         Every split then gets its share of each label. Labels with too few
-        different pictures for three splits are no strata; pictures without
-        such labels make up a stratum of their own.
+        different pictures for three splits are no strata; pictures without such
+        labels make up a stratum of their own. Returns the copies and an empty
+        tuple of dropped files.
         """
         # By content: copies of a picture always lie in one split.
         contents = collections.defaultdict(set)
@@ -209,15 +211,15 @@ class Labels(label_protocol.NamedLabels):
         """Does nothing; `check_divided` warns about labels a split lacks."""
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Logs a warning about labels that cannot be learned or evaluated."""
+        """Logs warnings about labels that cannot be learned or evaluated."""
         counts_of.warn_of_unusable_labels(pictures)
 
     def text(self, label: tuple[str, ...]) -> str:
-        """Formats the labels as a CSV cell, `a|b|c`."""
+        r"""Formats sorted labels as one cell, `a|b|c`; `|` and `\\` escaped."""
         return label_cells.join_labels(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Describes the labels for data.json; see `describe_labels`."""
+        """Returns entries of data.json; see `label_counts.describe_labels`."""
         return counts_of.describe_labels(data)
 
 

@@ -25,10 +25,22 @@ _GAMMA_ABSENT, _MARGIN = 4.0, 0.05
 
 
 class MultilabelLoss(keras.losses.Loss):
-    """Loss of logits against targets 0 and 1, the mean over the labels.
+    """Cross-entropy, focal or asymmetric loss, the mean over the labels.
 
-    Soft targets (label smoothing, MixUp, pseudo-labels) mix the loss of 1 and
-    the loss of 0, and the weights with them.
+    It compares logits with targets 0 and 1. Soft targets (label smoothing,
+    MixUp, pseudo-labels) mix the loss of 1 and the loss of 0, and the weights
+    with them.
+
+    Args:
+        name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal Loss for
+            Dense Object Detection", equation 4, gamma 2, no alpha);
+            "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For Multi-Label
+            Classification", equations 4 to 7, gamma 0 for present labels, 4 for
+            absent ones, margin 0.05).
+        label_smoothing: Share s in 0..1 (Szegedy et al. 2016, section 7, of two
+            classes): 1 becomes 1 - s/2 and 0 becomes s/2.
+        class_weights: [2, labels], weights of absent, then of present labels,
+            as `class_weights.weigh_labels` returns them; None: equal weights.
     """
 
     def __init__(
@@ -38,20 +50,7 @@ class MultilabelLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: np.ndarray | Sequence | None = None,
     ) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal
-                Loss for Dense Object Detection", equation 4, gamma 2, no
-                alpha); "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For
-                Multi-Label Classification", equations 4 to 7, gamma 0 for
-                present labels, 4 for absent ones, margin 0.05).
-            label_smoothing: Share s in 0..1 (Szegedy et al. 2016, section 7,
-                of two classes): 1 becomes 1 - s/2 and 0 becomes s/2.
-            class_weights: [2, labels], weights of absent, then of present
-                labels, as `class_weights.weigh_labels` returns them; None:
-                equal weights.
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
@@ -127,7 +126,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns float32 [n, labels], 1 where a picture carries a label.
+        """Returns targets: float32 [labels] a picture, 1 where it carries one.
 
         `config` and `image_size` are not used.
         """
@@ -138,9 +137,9 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder targets [count, labels], alternately 0 and 1.
+        """Returns placeholder targets, 0 and 1 in turn, [labels] per picture.
 
-        `image_size` is not used.
+        `count` is the number of pictures; `image_size` is not used.
         """
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
         return target_rows.ArrayTargets(places % 2)

@@ -55,14 +55,17 @@ class Answers(answer_table.AnswerTable):
         return Prediction(path=path, values=values)
 
     def describe(self, row: Prediction) -> str:
-        """Formats the values by name."""
+        """Formats target names with their values: "age 31.5, weight 70.25"."""
         return ", ".join(
             f"{terminal_escapes.quote(name)} {value:.6g}"
             for name, value in row.values.items()
         )
 
     def format_cells(self, row: Prediction) -> list[float | str]:
-        """Returns the values alone, as numbers with a float32's nine digits."""
+        """Returns one number per target, rounded to nine digits.
+
+        Path and error are left out; `write` puts them around the numbers.
+        """
         return [float(f"{value:.9g}") for value in row.values.values()]
 
     def write(

@@ -44,7 +44,7 @@ class Exports:
         """Returns the true values, float64 [n, targets]; ignores `shape`."""
         return labels.stack_targets(pictures)
 
-    def judge(
+    def check_quantized(
         self,
         expected: np.ndarray,
         got: np.ndarray,

@@ -47,10 +47,9 @@ class Figures:
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns the sort key of a result: R², or the figure in `judged_by`.
+        """Returns the sort key (rounded value, value) of a split's metrics.
 
-        First to four digits, so that differences by rounding decide only
-        between results that are otherwise equal.
+        The value is that of R², or of `judged_by`; an undefined one is last.
         """
         value = figures.get(figures.get("judged_by", "r2"))
         # An undefined R² ranks behind every defined one.
@@ -69,7 +68,7 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the 95 % interval of R² of `figures`; empty if unknown."""
+        """Formats the interval of R² in `figures`, if any; ignores `other`."""
         interval = figures.get(f"{_find_r2_key(figures)}_interval")
         if interval is None:
             return ""
@@ -77,18 +76,18 @@ class Figures:
         return f"its 95 % interval is {low:.4f} to {high:.4f}"
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Selects the metrics over all targets, and `judged_by`."""
+        """Selects R², errors, intervals over all targets, and `judged_by`."""
         found = regression_metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]
         return found
 
-    def judge(
+    def create_evaluator(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> evaluators.CollectedPredictions:
-        """Creates an accumulator of [batch, targets] values of a split.
+        """Creates an accumulator of [batch, targets] predicted values.
 
-        They may stop before its end. `seed` is that of the bootstrap.
+        Pictures that are not added do not count; `seed` is the bootstrap's.
         """
         targets = labels.stack_targets(data.split(split))
         return evaluators.CollectedPredictions(
@@ -104,7 +103,7 @@ class Figures:
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
     ) -> candidate_selection.Evidence:
-        """Builds per-picture results from [n, targets], for a comparison."""
+        """Builds results of [n, targets] values, to compare two models."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
         return regression_metrics.build_evidence(
@@ -144,7 +143,7 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baselines of predicting training mean or median."""
+        """Returns `training_mean`, `training_median` → metrics on a split."""
         targets = labels.stack_targets(data.split(split))
         return self.compute_constant_baselines(
             described, targets, data.class_names
@@ -156,7 +155,10 @@ class Figures:
         targets: np.ndarray,
         names: Sequence[str],
     ) -> dict[str, Any]:
-        """Computes `training_mean` and `training_median` for [n, targets]."""
+        """Computes metrics on `targets` [n, targets] of constant predictions.
+
+        `training_mean` and `training_median` → metrics; `described`: data.json.
+        """
         training = described["targets"]["train"]
         return {
             f"training_{which}": regression_metrics.compute_constant_baseline(
@@ -202,8 +204,7 @@ class Figures:
 def restore_figures(evaluation: Mapping[str, Any]) -> Figures:
     """Restores figures that rank by the same R² as a finished run.
 
-    Args:
-        evaluation: Contents of its evaluation.json.
+    `evaluation` is the content of the run's evaluation.json.
     """
     splits = [each for each in evaluation.values() if _is_result(each)]
     # The logarithm is predicted only if all splits allow it: one is enough.

@@ -18,7 +18,7 @@ _LEAST_UNITS = 5
 
 
 class Targets(label_protocol.Labels):
-    """Labels that are one or more numbers, each from its own column."""
+    """Labels of a regression: how numbers, one per column, are handled."""
 
     sources = ("csv",)
     are_columns = True
@@ -26,7 +26,7 @@ class Targets(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns of the targets, under "label_column"."""
+        """Returns `{"label_column": names of the targets' columns}`."""
         return {"label_column": options.label_column}
 
     def read_row(
@@ -37,6 +37,8 @@ class Targets(label_protocol.Labels):
         options: data_options.DataOptions,
     ) -> tuple[float, ...]:
         """Parses the numbers of a row, in the order of the label columns.
+
+        `where` names the row in messages; `files` is not used.
 
         Raises:
             DataError: One of them is not a finite number, or too large for
@@ -52,7 +54,7 @@ class Targets(label_protocol.Labels):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the columns of the targets, which name the outputs."""
+        """Returns the names of the outputs, those of the label columns."""
         return options.label_column
 
     def add_strata(
@@ -60,8 +62,9 @@ class Targets(label_protocol.Labels):
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Copies pictures with a quantile bin as stratum; drops none.
 
-        The strata are bins of the first target, of equal size, ten at most,
-        and fewer where there are few pictures.
+        The strata are bins of the first target, of equal size, ten at most, and
+        fewer where there are few pictures. Returns the copies and an empty
+        tuple of dropped files.
         """
         if not pictures:
             return tuple(pictures), ()

@@ -20,16 +20,16 @@ _LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class RegressionLoss(keras.losses.Loss):
-    """Loss of standardized predictions against standardized targets."""
+    """Squared, absolute or Huber loss of standardized targets.
+
+    Args:
+        name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber 1964,
+            "Robust Estimation of a Location Parameter", section 5, with its
+            corner at one standard deviation of the targets).
+    """
 
     def __init__(self, name: str) -> None:
-        """Chooses the loss function.
-
-        Args:
-            name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber
-                1964, "Robust Estimation of a Location Parameter", section 5,
-                with its corner at one standard deviation of the targets).
-        """
+        """Chooses the loss function."""
         super().__init__(name=name)
         # Keras' functions by the same name; "huber" has delta 1 by default.
         self._function = getattr(keras.losses, name)
@@ -48,7 +48,12 @@ class RegressionLoss(keras.losses.Loss):
 
 
 class Network:
-    """Output layers, loss and metrics of regression, one logit a target."""
+    """Output layers, loss and metrics of regression, one logit a target.
+
+    Args:
+        transform: Fitted on the training data; None: predictions are the
+            logits, unchanged.
+    """
 
     # Squared error with L2 has a closed form.
     solver = "ridge"
@@ -59,12 +64,7 @@ class Network:
     def __init__(
         self, transform: target_transforms.Transform | None = None
     ) -> None:
-        """Stores the target transform.
-
-        Args:
-            transform: Fitted on the training data; None: predictions are the
-                logits, unchanged.
-        """
+        """Stores the target transform."""
         self.transform = transform
 
     def num_outputs(self, names: Sequence[str]) -> int:
@@ -72,7 +72,7 @@ class Network:
         return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the inverse target transform; float32 [batch, targets]."""
+        """Adds layers from logits to the user's units, [batch, targets]."""
         return add_output_layers(logits, self.transform)
 
     def find_logits(self, model: keras.Model) -> keras.KerasTensor:
@@ -103,11 +103,10 @@ class Network:
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the targets of a split, float32 [n, targets].
+        """Returns the targets of a split, float32 [targets] per picture.
 
-        They are transformed and standardized by `transform`; before
-        `fit_to_data` has set it, they are in the user's units. `config` and
-        `image_size` are for tasks whose targets are pictures.
+        They are standardized by `transform`; before `fit_to_data` has set it,
+        they are in the user's units. `config` and `image_size` are not used.
         """
         values = labels.stack_targets(data.split(split))
         if self.transform is not None:
@@ -117,7 +116,7 @@ class Network:
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns placeholder targets, zeros [count, targets]."""
+        """Returns placeholder targets, zeros [targets] for `count` pictures."""
         return target_rows.ArrayTargets(np.zeros([count, len(names)]))
 
     def loss(
@@ -131,7 +130,7 @@ class Network:
         return RegressionLoss(name)
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the mean absolute error of standardized targets."""
+        """Builds a list of one Keras metric, MAE of standardized targets."""
         return [keras.metrics.MeanAbsoluteError(name="absolute_error")]
 
     def serve(

@@ -58,14 +58,14 @@ class Answers(answer_table.AnswerTable):
         return Answer(path=path, shares=shares[:top_k])
 
     def describe(self, row: Answer) -> str:
-        """Formats the listed classes with their shares in percent."""
+        """Formats the listed classes with their shares of pixels in percent."""
         return ", ".join(
             f"{terminal_escapes.quote(name)} {share:.1%}"
             for name, share in row.shares
         )
 
     def format_cells(self, row: Answer) -> list[str]:
-        """Formats path, mask file, overlay file, shares and error."""
+        """Formats path, mask file, overlay file, shares, error as CSV cells."""
         listed = answer_table.join_shares(row.shares)
         return [row.path, row.mask, row.overlay, listed, row.error]
 

@@ -47,6 +47,12 @@ class TemperatureScaling(certainty.TemperatureScaling):
     The loss is computed at the resolution of the model's output. As many pixels
     of each picture are drawn as fit into memory, all of them if they do;
     ignored ones are left out.
+
+    Args:
+        num_classes: Number of classes.
+        num_pictures: Number of pictures that will be added.
+        seed: Seed of the draw of pixels.
+        most_numbers: Upper bound of the logits kept in memory.
     """
 
     def __init__(
@@ -57,14 +63,7 @@ class TemperatureScaling(certainty.TemperatureScaling):
         seed: int,
         most_numbers: int = _MAX_LOGITS,
     ) -> None:
-        """Starts without pictures.
-
-        Args:
-            num_classes: Number of classes.
-            num_pictures: Number of pictures that will be added.
-            seed: Seed of the draw of pixels.
-            most_numbers: Upper bound of the logits kept in memory.
-        """
+        """Starts without pictures."""
         # Pixels per picture, at least one.
         self._share = max(most_numbers // (num_classes * num_pictures), 1)
         self._num_classes = num_classes
@@ -78,8 +77,8 @@ class TemperatureScaling(certainty.TemperatureScaling):
 
         Args:
             logits: [batch, height, width, classes].
-            targets: [batch, height, width] class indices; larger ones are
-                ignored.
+            targets: [batch, height, width] class indices; pixels with any other
+                value, such as 255, are ignored.
         """
         for pixels, labels in zip(logits, targets, strict=True):
             rows = pixels.reshape(-1, self._num_classes)

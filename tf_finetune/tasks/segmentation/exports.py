@@ -61,7 +61,7 @@ class Exports:
             found.append(table[np.asarray(mask)])
         return np.stack(found)
 
-    def judge(
+    def check_quantized(
         self,
         expected: np.ndarray,
         got: np.ndarray,

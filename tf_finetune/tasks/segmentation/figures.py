@@ -77,12 +77,12 @@ class Figures:
         names = ("mean_iou", "mean_iou_interval", "pixel_accuracy")
         return {name: figures[name] for name in names}
 
-    def judge(
+    def create_evaluator(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> mask_evaluation.MaskEvaluator:
         """Creates an accumulator that evaluates one picture after another.
 
-        `seed` is that of the bootstrap.
+        `data` has prepared masks; `seed` is that of the bootstrap.
         """
         return mask_evaluation.MaskEvaluator(data, split, seed=seed)
 
@@ -223,7 +223,7 @@ def format_classes(split: str, result: Mapping[str, Any]) -> str:
 
     Args:
         split: Name of the split, for the heading.
-        result: Metrics of the split, with `per_class` and the averages.
+        result: Metrics of the split, as `compute_metrics` returns them.
     """
     rows = list(result["per_class"].items())
     heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)

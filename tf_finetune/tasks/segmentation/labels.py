@@ -48,12 +48,11 @@ class Masks(label_protocol.Labels):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
-        """Returns labels with these options and this cache directory.
+        """Returns a copy with these options and this cache directory.
 
         Args:
             options: Which data, and how its masks are interpreted.
-            cache_dir: Where masks are stored as index images; "~" is
-                expanded.
+            cache_dir: Where masks are stored as index images; "~" is expanded.
         """
         return dataclasses.replace(
             self,
@@ -69,7 +68,7 @@ class Masks(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the column of masks, under "label_column".
+        """Returns `{"label_column": (name of the column of masks,)}`.
 
         Raises:
             UsageError: --label_column names several columns.
@@ -89,7 +88,7 @@ class Masks(label_protocol.Labels):
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the column of masks, whose cells name files."""
+        """Returns a tuple of the column of masks, whose cells name files."""
         return self.required_columns(options)["label_column"]
 
     def read_row(
@@ -101,6 +100,9 @@ class Masks(label_protocol.Labels):
     ) -> examples.Mask:
         """Finds the mask file that a row names; it is not opened.
 
+        `files` resolves the path in the cell; `where` names the row in
+        messages.
+
         Raises:
             DataError: The cell is empty.
         """
@@ -110,11 +112,11 @@ class Masks(label_protocol.Labels):
         return examples.Mask(path=files.find(cells[column]))
 
     def restore(self, described: Mapping[str, Any]) -> "Masks":
-        """Returns labels that map pixel values to classes as a run did.
+        """Returns a copy that maps pixel values to classes as a run did.
 
         Args:
-            described: The run's data.json; without `mask_values` the labels
-                are returned as they are.
+            described: The run's data.json; without `mask_values` the object
+                itself is returned.
         """
         names = tuple(described["class_names"])
         # JSON has texts as keys; null is the ignored class.
@@ -132,7 +134,7 @@ class Masks(label_protocol.Labels):
     def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
-        """Scans all masks and returns labels with the class of each value.
+        """Scans all masks; returns a copy that knows each value's class.
 
         `declared` are the classes that the data source names.
         """
@@ -152,8 +154,9 @@ class Masks(label_protocol.Labels):
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Checks and stores masks; stratifies by the classes of pixels.
 
-        Copies of the pictures are returned, none is dropped. Pictures of a
-        class that too few pictures show are put into training.
+        Returns copies of all pictures, with masks stored as class indices, and
+        an empty tuple of dropped files. Classes that too few pictures show are
+        `rare_strata`: these pictures are put into training.
 
         Raises:
             DataError: A mask does not fit its picture or its classes.
@@ -241,7 +244,10 @@ class Masks(label_protocol.Labels):
                 )
 
     def text(self, label: examples.Mask) -> str:
-        """Returns the mask's hash and the folder of its value map, as text."""
+        """Returns text that is equal for equal mask files with equal classes.
+
+        It holds the file's hash and the name of the value map.
+        """
         # The folder of a prepared mask is named after the scheme.
         scheme = os.path.basename(os.path.dirname(label.indices))
         return f"mask {label.sha256} {scheme}"

@@ -20,10 +20,26 @@ _SMOOTHING = 1.0
 
 
 class MaskLoss(keras.losses.Loss):
-    """Loss of a picture's logits against its mask, or a sum of several.
+    """Cross-entropy, focal, dice or tversky loss of masks, or a sum of these.
 
     Ignored pixels weigh nothing: neither they nor the predictions there enter
     any sum. A picture with ignored pixels alone has a loss of 0.
+
+    Args:
+        name: One of these, or several joined by "+", each with the weight 1:
+            "cross_entropy", the mean over a picture's pixels; "focal" (Lin et
+            al. 2017, equation 4, gamma 2), likewise; "dice" (Milletari et al.
+            2016, "V-Net", section 3, without the squares), one minus the
+            overlap of each class that occurs in the picture, averaged over
+            these classes; "tversky" (Salehi et al. 2017, "Tversky Loss Function
+            for Image Segmentation Using 3D Fully Convolutional Deep Networks",
+            equation 4, alpha 0.3, beta 0.7), likewise.
+        label_smoothing: Share of the label spread over all classes, 0..1; read
+            by cross_entropy and focal alone.
+        class_weights: One weight per class; None: equal weights. In
+            cross_entropy and focal each pixel is multiplied by the weight of
+            its class; the classes of dice and tversky are averaged by these
+            weights.
     """
 
     def __init__(
@@ -34,24 +50,6 @@ class MaskLoss(keras.losses.Loss):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         """Chooses the loss function.
-
-        Args:
-            name: One of these, or several joined by "+", each with the
-                weight 1:
-                "cross_entropy", the mean over a picture's pixels;
-                "focal" (Lin et al. 2017, equation 4, gamma 2), likewise;
-                "dice" (Milletari et al. 2016, "V-Net", section 3, without
-                the squares), one minus the overlap of each class that occurs
-                in the picture, averaged over these classes;
-                "tversky" (Salehi et al. 2017, "Tversky Loss Function for
-                Image Segmentation Using 3D Fully Convolutional Deep
-                Networks", equation 4, alpha 0.3, beta 0.7), likewise.
-            label_smoothing: Share of the label spread over all classes, 0..1;
-                read by cross_entropy and focal alone.
-            class_weights: One weight per class; None: equal weights. In
-                cross_entropy and focal each pixel is multiplied by the weight
-                of its class; the classes of dice and tversky are averaged by
-                these weights.
 
         Raises:
             UsageError: There is no such loss, or it is named twice.

@@ -40,14 +40,14 @@ class _Picture:
 
 
 class Extremes:
-    """Keeps the pictures with the worst and the best predictions."""
+    """Keeps the pictures whose predictions have the worst and best mean IoU.
+
+    Args:
+        count: How many of the worst are kept, and how many of the best.
+    """
 
     def __init__(self, count: int = _COUNT) -> None:
-        """Starts without pictures.
-
-        Args:
-            count: How many of the worst are kept, and how many of the best.
-        """
+        """Starts without pictures."""
         self._count = count
         self._number = 0
         self._kept: list[_Picture] = []
@@ -130,18 +130,18 @@ class Extremes:
 
 
 class MaskEvaluator:
-    """Evaluator of masks: counts pixels, keeps a few predictions to draw."""
+    """Evaluator of masks: counts pixels, keeps a few predictions to draw.
+
+    Args:
+        data: The pictures, with prepared masks.
+        split: Name of the split.
+        seed: Seed of the bootstrap of the interval.
+    """
 
     def __init__(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> None:
-        """Starts at the first picture of a split.
-
-        Args:
-            data: The pictures, with prepared masks.
-            split: Name of the split.
-            seed: Seed of the bootstrap of the interval.
-        """
+        """Starts at the first picture of a split."""
         self._data = data
         self._split = split
         self._left = iter(data.split(split))
@@ -177,7 +177,10 @@ class MaskEvaluator:
             )
 
     def figures(self) -> dict[str, Any]:
-        """Computes the metrics of all pictures added, ready for JSON."""
+        """Computes all metrics of the pictures added, ready for JSON.
+
+        See `segmentation_metrics.compute_metrics`.
+        """
         return segmentation_metrics.compute_metrics(
             self._counter,
             class_names=self._data.class_names,
@@ -185,7 +188,10 @@ class MaskEvaluator:
         )
 
     def evidence(self) -> candidate_selection.Evidence:
-        """Builds mean IoU of resampled pictures, and their log losses."""
+        """Builds results for the comparison of two models on these pictures.
+
+        They are mean IoU as a function of bootstrap weights, and log losses.
+        """
         counts = self._counter.pictures
         return candidate_selection.Evidence(
             figure="mean IoU",

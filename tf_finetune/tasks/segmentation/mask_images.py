@@ -99,7 +99,7 @@ def _convert_to_lab(colors: np.ndarray) -> np.ndarray:
 
 
 def color_mask(mask: np.ndarray) -> np.ndarray:
-    """Colors a mask by its classes; returns uint8 [height, width, 3]."""
+    """Colors class indices [height, width]; returns uint8 RGB of that size."""
     return build_palette()[mask]
 
 

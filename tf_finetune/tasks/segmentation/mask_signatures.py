@@ -111,9 +111,9 @@ def build_pngs(
 def build_probabilities(
     answer: Answer, sizes: tf.Tensor, resize: picture_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns `probabilities` [batch, size, size, classes] as they are.
+    """Returns `answer` with `probabilities` [batch, size, size, classes].
 
-    `masks` is left out; `sizes` and `resize` are not used.
+    Only `masks` is left out; `sizes` and `resize` are not used.
     """
     del sizes, resize
     return {

@@ -26,6 +26,14 @@ class MaskFiles:
     It writes `masks/NAME.png`, whose pixel values are line numbers in
     labels.txt from 0 on (with a palette, so that viewers show colors), and
     `overlays/NAME.png`, the picture with its mask blended over it.
+
+    Args:
+        paths: Picture files, in the order of the predictions.
+        names: Names of the classes.
+        folder: Where the files are written.
+        resize: How the pictures became square, a value of `--resize`.
+        top_k: How many classes a row lists.
+        pixels: How the picture files are decoded.
     """
 
     table = TABLE
@@ -41,16 +49,7 @@ class MaskFiles:
         top_k: int,
         pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     ) -> None:
-        """Prepares the writer; the first prediction is that of `paths[0]`.
-
-        Args:
-            paths: Picture files, in the order of the predictions.
-            names: Names of the classes.
-            folder: Where the files are written.
-            resize: How the pictures became square, a value of `--resize`.
-            top_k: How many classes a row lists.
-            pixels: How the picture files are decoded.
-        """
+        """Prepares the writer; the first prediction is that of `paths[0]`."""
         self._paths = list(paths)
         self._stems = build_unique_stems(paths)
         self._names = names

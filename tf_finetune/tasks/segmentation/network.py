@@ -18,15 +18,15 @@ from tf_finetune.tasks.segmentation import losses, mask_signatures
 
 
 class MeanIoU(keras.metrics.Metric):
-    """Mean IoU over the classes with true pixels, accumulated over batches."""
+    """Mean IoU over the classes with true pixels, accumulated over batches.
+
+    Args:
+        num_classes: Number of classes; other values of a mask are ignored.
+        name: Name that `fit` reports.
+    """
 
     def __init__(self, num_classes: int, name: str = "mean_iou") -> None:
-        """Creates an empty confusion matrix.
-
-        Args:
-            num_classes: Number of classes; other values of a mask are ignored.
-            name: Name that `fit` reports.
-        """
+        """Creates an empty confusion matrix."""
         super().__init__(name=name)
         self._num_classes = num_classes
         self.confusion = self.add_variable(
@@ -83,7 +83,18 @@ class MeanIoU(keras.metrics.Metric):
 
 
 class MaskTargets:
-    """Masks of one split, loaded and augmented batch by batch."""
+    """Masks of one split, loaded and augmented batch by batch.
+
+    A view is one fixed augmented version of a picture; 0 is unchanged.
+
+    Args:
+        pictures: Pictures of the split, their masks prepared.
+        image_size: Side of the square in pixels.
+        resize: How pictures become square, a value of `--resize`.
+        level: Augmentation of the views beyond the first.
+        num_views: Number of views of each picture.
+        seed: Start of the random draws.
+    """
 
     moves_as = "mask"
 
@@ -97,18 +108,7 @@ class MaskTargets:
         num_views: int,
         seed: int,
     ) -> None:
-        """Draws the seeds of the augmentation of every view.
-
-        A view is one fixed augmented version of a picture; 0 is unchanged.
-
-        Args:
-            pictures: Pictures of the split, their masks prepared.
-            image_size: Side of the square in pixels.
-            resize: How pictures become square, a value of `--resize`.
-            level: Augmentation of the views beyond the first.
-            num_views: Number of views of each picture.
-            seed: Start of the random draws.
-        """
+        """Draws the seeds of the augmentation of every view."""
         self._count = len(pictures)
         self._size = {"image_size": image_size, "resize": resize}
         mixes = augmentation.mixes_images(level)
@@ -131,7 +131,8 @@ class MaskTargets:
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
         """Loads masks, uint8 [batch, image_size, image_size]; 255 is ignored.
 
-        `places` are indices of pictures, `views` numbers of their views.
+        `places` [batch] are indices of pictures in the split, `views` numbers
+        of their augmented versions, 0 for the unaugmented one.
         """
         side = self._size["image_size"]
         found = tf.map_fn(
@@ -160,18 +161,18 @@ class MaskTargets:
 
 
 class BlankMasks:
-    """Placeholder masks, for trying a training step without data."""
+    """Placeholder masks, for trying a training step without data.
+
+    Args:
+        count: Number of pictures.
+        num_classes: Number of classes.
+        image_size: Side of the square in pixels.
+    """
 
     moves_as = "mask"
 
     def __init__(self, count: int, num_classes: int, image_size: int) -> None:
-        """Creates a mask with stripes of every class.
-
-        Args:
-            count: Number of pictures.
-            num_classes: Number of classes.
-            image_size: Side of the square in pixels.
-        """
+        """Creates a mask with stripes of every class."""
         self._count = count
         columns = np.arange(image_size) % num_classes
         self._mask = np.broadcast_to(columns, [image_size] * 2).astype("uint8")
@@ -181,7 +182,7 @@ class BlankMasks:
         return self._count
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Repeats the mask, uint8 [batch, image_size, image_size]."""
+        """Returns the striped mask per place, uint8 [batch, size, size]."""
         del views
         count = tf.shape(places)[0]
         return tf.tile(tf.constant(self._mask)[tf.newaxis], [count, 1, 1])
@@ -228,7 +229,7 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> MaskTargets:
-        """Returns masks of a split, uint8 [n, image_size, image_size]."""
+        """Returns masks of a split: uint8 [image_size, image_size] each."""
         return MaskTargets(
             data.split(split),
             image_size=image_size,
@@ -271,7 +272,7 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the Keras metric of mean IoU at the model's output size."""
+        """Builds a list of one Keras metric, mean IoU at the output size."""
         return [MeanIoU(len(names))]
 
     def serve(

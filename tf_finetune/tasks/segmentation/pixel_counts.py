@@ -15,7 +15,7 @@ _DIVISIBLE = 3
 
 
 def list_classes(picture: examples.Picture) -> tuple[str, ...]:
-    """Lists the classes with a pixel in a picture's prepared mask."""
+    """Lists the classes with a pixel in a picture's prepared mask, by index."""
     mask = picture.label
     return tuple(
         name
@@ -25,10 +25,10 @@ def list_classes(picture: examples.Picture) -> tuple[str, ...]:
 
 
 def find_divisible_classes(pictures: Sequence[examples.Picture]) -> set[str]:
-    """Finds the classes that enough pictures show for every split.
+    """Finds the classes that enough pictures show to divide them into splits.
 
-    Copies of a picture and groups count once; pictures that the data assigns
-    to validation or test do not count.
+    Copies of a picture and groups count once; pictures that the data assigns to
+    validation or test do not count.
     """
     # In units of copies and groups, which are never divided; pictures that the
     # data assigns to validation or test are not drawn from.
@@ -49,8 +49,8 @@ def list_mask_values(
     """Maps each value in the user's mask files to its class.
 
     Returns:
-        Value as text → class name, None: ignored; empty without masks of the
-        user's own.
+        Value as text → class name, None: ignored; empty if no mask has
+        `Mask.values`.
     """
     # The mapping is the same for a whole data set: the first mask tells it.
     given = (each.label for each in pictures if each.label.values)

@@ -24,6 +24,11 @@ class CheckpointCallback(keras.callbacks.Callback):
     steps, and when the process is asked to stop, writes a checkpoint) and after
     every epoch (logs metrics, writes the best weights and a checkpoint).
 
+    Args:
+        model: Compiled model, its optimizer built; its variables are restored.
+        stage: The stage to train; without a folder nothing is written.
+        request: Stop signal that this process may receive.
+
     Attributes:
         progress: Finished epochs and steps of the stage.
     """
@@ -34,14 +39,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         stage: stages.FitStage,
         request: shutdown.StopRequest,
     ) -> None:
-        """Restores an interrupted stage, else writes a first checkpoint.
-
-        Args:
-            model: Compiled model, its optimizer built; its variables are
-                restored.
-            stage: The stage to train; without a folder nothing is written.
-            request: Stop signal that this process may receive.
-        """
+        """Restores an interrupted stage, else writes a first checkpoint."""
         super().__init__()
         self._stage = stage
         self._trained = model

@@ -105,7 +105,16 @@ class RestoredState:
 
 
 class CheckpointStore:
-    """Checkpoints and best weights of one stage, in one folder."""
+    """Checkpoints and best weights of one stage, in one folder.
+
+    Args:
+        folder: Folder of the files; need not exist.
+        state: Variables to save: weights, optimizer, random generators.
+        weights: Those of them that are the stage's result.
+        keep: Number of checkpoints that are kept, at least 1.
+        writes: Whether this process writes and removes files; False where
+            another process does.
+    """
 
     def __init__(
         self,
@@ -116,16 +125,7 @@ class CheckpointStore:
         keep: int,
         writes: bool = True,
     ) -> None:
-        """Prepares the store; nothing is read or written yet.
-
-        Args:
-            folder: Folder of the files; need not exist.
-            state: Variables to save: weights, optimizer, random generators.
-            weights: Those of them that are the stage's result.
-            keep: Number of checkpoints that are kept, at least 1.
-            writes: Whether this process writes and removes files; False where
-                another process does.
-        """
+        """Prepares the store; nothing is read or written yet."""
         self._folder = pathlib.Path(folder)
         self._state = list(state)
         self._weights = list(weights)

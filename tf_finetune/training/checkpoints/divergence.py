@@ -156,7 +156,12 @@ def _is_finite(value: Any) -> bool:
 
 
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning-rate schedule multiplied by a constant factor."""
+    """Learning-rate schedule multiplied by a constant factor.
+
+    Args:
+        schedule: The schedule to scale.
+        factor: Multiplies its learning rate at every step.
+    """
 
     def __init__(
         self,
@@ -178,14 +183,14 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class LearningRateScaler:
-    """Scales the learning rate of an optimizer relative to its initial one."""
+    """Scales the learning rate of an optimizer relative to its initial one.
+
+    Args:
+        optimizer: Optimizer to scale; may be wrapped by loss scaling.
+    """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Stores the present learning rate or schedule as the initial one.
-
-        Args:
-            optimizer: Optimizer to scale; may be wrapped by loss scaling.
-        """
+        """Stores the present learning rate or schedule as the initial one."""
         # The public attribute gives a schedule's value, not the schedule.
         plain = getattr(optimizer, "inner_optimizer", optimizer)
         self._optimizer = plain

@@ -19,7 +19,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class DamagedError(ValueError):
-    """The file is truncated, changed, or of another kind."""
+    """Error of a state file that is truncated, changed, or of another kind."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

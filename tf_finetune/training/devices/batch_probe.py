@@ -100,7 +100,7 @@ def train_few_steps(
 
 
 def read_peak_bytes() -> int:
-    """Returns the peak memory of this process, in bytes."""
+    """Returns the peak main memory of this process, in bytes."""
     try:
         # Not `getrusage`, whose peak includes that of the parent before exec.
         found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())

@@ -30,7 +30,7 @@ class Estimate:
     memory_bytes: int
 
     def text(self) -> str:
-        """Returns the estimate as one line."""
+        """Formats the estimate as one line for the log, with units."""
         return (
             f"estimate (from measured steps): features "
             f"{format_duration(self.features_seconds)}, fine-tuning at most "
@@ -147,7 +147,7 @@ def _time_second_call(work: Callable[[], object]) -> float:
 
 
 def read_peak_bytes() -> int:
-    """Returns the peak memory of this process, in bytes."""
+    """Returns the peak main memory of this process, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts in bytes, Linux in kibibytes.
     return peak if sys.platform == "darwin" else peak * 1024

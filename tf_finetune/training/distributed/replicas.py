@@ -21,7 +21,7 @@ _SEED_STRIDE = 0x9E3779B1
 
 
 def find_own_part(strategy: tf.distribute.Strategy) -> epoch_order.Shard:
-    """Returns the range of replicas that belong to this process."""
+    """Returns the range of replica numbers that belong to this process."""
     total = strategy.num_replicas_in_sync
     index, workers = find_worker(strategy)
     each = total // workers

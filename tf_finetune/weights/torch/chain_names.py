@@ -17,7 +17,10 @@ _ALEXNET_PLACES = ("0", "3", "6", "8", "10")
 
 
 def list_alexnet_rules() -> tuple[Rule, ...]:
-    """Lists the rules of AlexNet, whose layers are "conv1" … "conv5"."""
+    """Lists naming rules, Keras layer → torchvision module, of AlexNet.
+
+    Its layers are "conv1" … "conv5".
+    """
     return (
         (
             r"conv([1-5])",
@@ -27,7 +30,7 @@ def list_alexnet_rules() -> tuple[Rule, ...]:
 
 
 def list_vgg_rules(depths: Sequence[int]) -> tuple[Rule, ...]:
-    """Lists the rules of a VGG without batch norm.
+    """Lists naming rules, layer → module, of a VGG without batch norm.
 
     Args:
         depths: Number of convolutions of each block.
@@ -43,7 +46,7 @@ def list_vgg_rules(depths: Sequence[int]) -> tuple[Rule, ...]:
 
 
 def list_mobilenet_v2_rules() -> tuple[Rule, ...]:
-    """Lists the rules of MobileNetV2."""
+    """Lists naming rules, Keras layer → torchvision module, of MobileNetV2."""
     return (
         (r"(bn_)?Conv1", lambda m: f"features.0.{_index_norm(m[1])}"),
         (r"Conv_1(_bn)?", lambda m: f"features.18.{_index_norm(m[1])}"),
@@ -57,7 +60,7 @@ def list_mobilenet_v2_rules() -> tuple[Rule, ...]:
 def list_mobilenet_v3_rules(
     blocks: int, with_squeeze: Collection[int]
 ) -> tuple[Rule, ...]:
-    """Lists the rules of a MobileNetV3.
+    """Lists naming rules, layer → module, of a MobileNetV3.
 
     Args:
         blocks: Number of its blocks.
@@ -94,7 +97,7 @@ def list_mobilenet_v3_rules(
 
 
 def list_efficientnet_rules() -> tuple[Rule, ...]:
-    """Lists the rules of EfficientNet-B0 to B7."""
+    """Lists naming rules, layer → module, of EfficientNet-B0 to B7."""
     return (
         (r"stem_(conv|bn)", lambda m: f"features.0.{'01'[m[1] == 'bn']}"),
         (r"top_(conv|bn)", lambda m: f"features.8.{'01'[m[1] == 'bn']}"),

@@ -65,7 +65,7 @@ def detect_format(start: bytes) -> Format | None:
 
 
 def find_pickle_member(names: list[str]) -> str | None:
-    """Finds NAME/data.pkl in a zip archive's member names, or returns None."""
+    """Finds "NAME/data.pkl" among names in a zip archive; None without it."""
     found = [each for each in names if each.count("/") == 1]
     return next((each for each in found if each.endswith("/data.pkl")), None)
 

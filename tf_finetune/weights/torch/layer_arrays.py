@@ -18,10 +18,9 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def iterate_layers(model: keras.Model) -> Iterator[Any]:
-    """Yields the layers that have weights, those of nested models included.
+    """Yields the layers with weights of a model and of the models in it.
 
-    Args:
-        model: Its layers come in `model.layers` order, depth first.
+    They come in the order of `model.layers`, depth first.
     """
     for layer in model.layers:
         if isinstance(layer, keras.Model):

@@ -24,15 +24,14 @@ class BoundedFile:
     """Reader of a file that refuses more than a number of bytes in all.
 
     A value in the file may have 1 MiB at most.
+
+    Args:
+        file: Binary file, read from its position on.
+        limit: Bytes that may be read in all.
     """
 
     def __init__(self, file: BinaryIO, limit: int = MAX_BYTES) -> None:
-        """Wraps a file.
-
-        Args:
-            file: Binary file, read from its position on.
-            limit: Bytes that may be read in all.
-        """
+        """Wraps a file."""
         self._file = file
         self._left = limit
 
@@ -46,7 +45,7 @@ class BoundedFile:
         return self._file.read(count)
 
     def readline(self) -> bytes:
-        """Reads a line, its first 1000 bytes at most, as names are written.
+        """Reads a line with its end, or its first 1000 bytes if it is longer.
 
         Raises:
             RunError: It is longer than the limit still allows.

@@ -52,7 +52,7 @@ class Storage:
 
     @property
     def byte_count(self) -> int:
-        """Size in bytes."""
+        """Size of all its elements, in bytes."""
         return self.count * find_dtype(self.dtype).itemsize
 
 
@@ -95,7 +95,7 @@ def find_dtype(name: str) -> np.dtype:
     """Returns the little-endian NumPy dtype of an element type.
 
     Args:
-        name: "float32", "bfloat16" (from ml_dtypes), ….
+        name: As in `Storage.dtype`: "float32", "bfloat16" (from ml_dtypes), ….
     """
     # NumPy has no bfloat16 of its own.
     if name == "bfloat16":

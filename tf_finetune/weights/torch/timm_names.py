@@ -37,7 +37,7 @@ _CONVNEXT_PARTS = {
 
 
 def has_ambiguous_graph(names: Mapping[str, np.ndarray]) -> bool:
-    """Returns whether names of timm leave the network's graph open.
+    """Returns whether arrays of these names fit two networks of timm.
 
     timm's "efficientnet_b0" and "tf_efficientnet_b0" have the same names, and
     pad differently.

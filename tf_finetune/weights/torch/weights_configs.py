@@ -32,7 +32,7 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightsConfig:
-    """Facts of a file of PyTorch weights.
+    """Facts of a file of PyTorch weights, from the `config.json` beside it.
 
     Attributes:
         path: The `config.json`.

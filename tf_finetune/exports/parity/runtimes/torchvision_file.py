@@ -24,7 +24,7 @@ _ACTIVATIONS = {
 
 
 def read_arrays(path: str) -> dict[str, torch.Tensor]:
-    """Reads a safetensors file, whose own library may be missing."""
+    """Reads the tensors of a safetensors file by name, without its library."""
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
