@@ -81,9 +81,10 @@ class House:
         workdir = command.flag("workdir")
         # Each may have a factor behind it.
         runs = [e.split(":")[0] for e in command.flag("adapters").split(",")]
+        needed = [workdir, *runs]
         if command.module.endswith(".train"):
-            return
-        for each in filter(None, [workdir, *runs]):
+            needed = [command.flag("teacher")]
+        for each in filter(None, needed):
             if not (self.folder / each / "run.json").exists():
                 self.need(self.run(self._trainer(each)))
         if command.module.endswith(".serve"):

@@ -1,6 +1,7 @@
 """Runs that learn from a teacher."""
 
 import json
+import pathlib
 import shutil
 import signal
 import time
@@ -39,7 +40,7 @@ def _record(run) -> dict:
 
 def _cached_rows(settings) -> set[str]:
     folder = settings["cache_dir"] + "/features"
-    return {str(path) for path in stores.pathlib.Path(folder).glob("*/*.rows")}
+    return {str(path) for path in pathlib.Path(folder).glob("*/*.rows")}
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +223,9 @@ def test_an_adapter_and_accumulation_learn_from_a_teacher(
     assert (run.workdir / "adapter.h5").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize(
+    "cache", ["off", pytest.param("on", marks=pytest.mark.campaign)]
+)
 def test_a_run_stopped_at_its_teacher_goes_on_bit_equal(
     hard_pictures, settings, probe, tmp_path, start, cache
 ):
