@@ -42,10 +42,14 @@ def test_the_action_is_the_first_word(monkeypatch):
     monkeypatch.setattr(
         cli, "run_command", lambda *_, **__: seen.append(sys.argv[1:])
     )
-    for words in (["merge", "--output=a"], ["--adapters=merge"]):
+    for words in (["merge", "--output=a"], ["merg"], ["--adapters=merge"]):
         monkeypatch.setattr(sys, "argv", ["adapters", *words])
         commands.start("adapters")
-    assert seen == [["--action=merge", "--output=a"], ["--adapters=merge"]]
+    assert seen == [
+        ["--action=merge", "--output=a"],
+        ["--action=merg"],  # The error about the flag lists the actions.
+        ["--adapters=merge"],
+    ]
 
 
 def test_a_list_describes_each_file(folder):

@@ -191,8 +191,21 @@ def test_recipes_in_pytorch_predict_the_test_pictures(
         assert arrays["probabilities"].shape == (8, 2)
 
 
+def test_adapters_of_peft_are_saved_loaded_and_merged(script, photos, weights):
+    pytest.importorskip("peft")
+    name = "peers/peft_adapter.py"
+    found = script(
+        name, str(photos), "mobilenet@0.25", weights, "--image_size=64"
+    )
+    assert found["merged"] == found["last"]
+    assert found["bytes"] > 4 * found["numbers"] and found["moved"] > 0
+    assert found["loaded_difference"] == 0
+
+
 def test_every_script_is_run_by_these_tests():
     text = pathlib.Path(__file__).read_text("utf-8")
     for path in [*_FOLDER.glob("ours/*.py"), *_FOLDER.glob("peers/*.py")]:
         name = f"{path.parent.name}/{path.name}"
-        assert f'"{name}"' in text or name == "peers/torch_networks.py"
+        # Those two are parts of others.
+        parts = ("peers/torch_networks.py", "peers/recipe_flags.py")
+        assert f'"{name}"' in text or name in parts

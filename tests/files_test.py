@@ -79,3 +79,13 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     data = bytes(range(256)) * 9000
     (tmp_path / "f").write_bytes(data)
     assert files.sha256(tmp_path / "f") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_folder_is_no_place_for_a_file_nor_a_file_for_a_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    find = files.find_write_problem
+    assert find(tmp_path, "file") == "it is a folder"
+    assert find(tmp_path / "file", "folder") == "it is a file"
+    assert find(tmp_path, "folder") is None
+    assert find(tmp_path / "file", "file") is None
+    assert find(tmp_path / "new", "file") is find(tmp_path / "new") is None

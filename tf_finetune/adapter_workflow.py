@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from tf_finetune import environment, errors, terminal_escapes
-from tf_finetune.adaptation import adapter_file
+from tf_finetune.adaptation import adapter_file, adapter_paths
 from tf_finetune.config import command_configs
 from tf_finetune.feature_cache import entries
 from tf_finetune.preflight import finished_run_files, unused_options
@@ -41,7 +41,7 @@ def manage_adapters(
     weights = _choose_weights(config, parts)
     outputs = _choose_outputs(config, [*parts])
     for path in outputs:
-        finished_run_files.check_writable(str(path), config.output)
+        finished_run_files.check_writable(path, config.output, "file")
     environment.start_tensorflow()
     # Each task has its own head on the same backbone.
     for (saved, _), output in zip(parts.values(), outputs, strict=True):
@@ -96,35 +96,22 @@ def _split_factor(text: str) -> tuple[pathlib.Path, float]:
                 f"--adapters={text}: there is no such file, and behind the "
                 "colon stands no number. Write FILE or FILE:FACTOR."
             )
-        return _find_file(pathlib.Path(name).expanduser()), number
-    return _find_file(path), 1.0
-
-
-def _find_file(path: pathlib.Path) -> pathlib.Path:
-    """Returns the adapter.h5 of a workdir, or the path itself."""
-    return path / "adapter.h5" if path.is_dir() else path
+        return adapter_paths.find_file(pathlib.Path(name).expanduser()), number
+    return adapter_paths.find_file(path), 1.0
 
 
 def _choose_weights(
     config: command_configs.AdaptersConfig, parts: dict[pathlib.Path, Part]
 ) -> str:
     """Returns the weights of the base that all adapters have in common."""
-    (first, (saved, factor)), *others = parts.items()
+    (_, factor), *others = parts.values()
     if config.action == "merge" and (others or factor != 1):
         raise errors.UsageError(
             "merge takes one file and no factor; compose takes several."
         )
-    theirs = {s.facts["base"]["sha256"] for s, _ in parts.values()}
-    if len(theirs) > 1:
-        listed = ", ".join(
-            f"{path} {each.facts['base']['sha256'][:12]}"
-            for path, (each, _) in parts.items()
-        )
-        raise errors.UsageError(
-            "The adapters change different weights and cannot be added; the "
-            f"fingerprints of their bases are: {listed}."
-        )
-    return config.weights or adapter_file.find_base(saved, first)
+    return adapter_paths.choose_base(
+        {path: saved for path, (saved, _) in parts.items()}, config.weights
+    )
 
 
 def _choose_outputs(
@@ -137,11 +124,7 @@ def _choose_outputs(
                 f"--output={config.output} must end in .keras."
             )
         return [output]
-    # Every adapter.h5 is called so; its folder tells whose it is.
-    names = [
-        each.parent.name if each.name == "adapter.h5" else each.stem
-        for each in map(pathlib.Path.absolute, paths)
-    ]
+    names = [adapter_paths.name_file(each) for each in paths]
     if len({*names}) < len(names):
         names = [f"{name}-{i}" for i, name in enumerate(names, start=1)]
     return [output / f"{name}.keras" for name in names]

@@ -114,7 +114,9 @@ COMMANDS = {
         config="tf_finetune.config.serve_config:ServeConfig",
         usage="Serves an exported run with TensorFlow Serving's APIs and a "
         "demo page:\n"
-        "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501",
+        "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501\n"
+        "or several adapters of one backbone:\n"
+        "  python -m tf_finetune.serve --adapters=runs/a,runs/b --port=8501",
     ),
     "client": Command(
         summary="send pictures to a served model",
@@ -180,8 +182,10 @@ def start(name: str) -> None:
         load(command.function)()
         return
 
-    if sys.argv[1:2] and sys.argv[1] in command.actions:
-        sys.argv[1] = f"--action={sys.argv[1]}"
+    word = sys.argv[1] if command.actions and sys.argv[1:] else "-"
+    # A misspelled action, too: the error of the flag lists those there are.
+    if not word.startswith("-") and "=" not in word:
+        sys.argv[1] = f"--action={word}"
 
     def main(config: Any) -> None:
         # The function's module takes seconds to import: a stop before it

@@ -10,7 +10,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 # Errors of fsync on a folder: some shared file systems do not have it, and
 # some folders may be written but not read.
@@ -171,14 +171,19 @@ def flush_folder(folder: pathlib.Path) -> None:
             raise
 
 
-def find_write_problem(path: pathlib.Path) -> str | None:
+def find_write_problem(
+    path: pathlib.Path, kind: Literal["file", "folder"] | None = None
+) -> str | None:
     """Returns why a path cannot be written ("Permission denied"); None: it can.
 
     A temporary file is made, and removed, in the nearest folder that exists.
 
     Args:
         path: A file or a folder, which need not exist.
+        kind: What it must be if it exists; None: either.
     """
+    if kind and os.path.lexists(path) and (kind == "folder") != path.is_dir():
+        return f"it is {'a file' if kind == 'folder' else 'a folder'}"
     folder = pathlib.Path(path).absolute()
     folder = folder if folder.is_dir() else folder.parent
     while not os.path.lexists(folder):

@@ -7,9 +7,9 @@ that costs seconds, and a typo should be answered at once.
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from tf_finetune import console_output, environment
+from tf_finetune import console_output, environment, errors
 from tf_finetune.config import command_configs, options
 from tf_finetune.data import scan
 from tf_finetune.preflight import evaluate as evaluate_preflight
@@ -20,10 +20,12 @@ from tf_finetune.workdir import workdir_files as workdirs
 
 Report = Callable[[str], None]
 
+_Config = TypeVar("_Config")
+
 
 def evaluate(
     workdir: str | os.PathLike,
-    data: str | os.PathLike | None = None,
+    data: Any = None,
     *,
     report: Report = console_output.show,
     **keywords: Any,
@@ -36,8 +38,9 @@ def evaluate(
 
     Args:
         workdir: The run's folder.
-        data: Labeled pictures in any form that training takes, of classes
-            that the run knows; None: the splits that the run was trained with.
+        data: Labeled pictures in any form that training takes, arrays too, of
+            classes that the run knows; None: the splits that the run was
+            trained with.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
 
@@ -52,8 +55,12 @@ def evaluate(
         RunError: Files of the run cannot be read.
         GateError: A metric is worse than `fail_below` allows.
     """
-    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
+    given = {"workdir": str(workdir), **keywords}
     config = options.from_keywords(command_configs.EvaluateConfig, given)
+    if data is not None:
+        cache_dir = pathlib.Path(config.cache_dir).expanduser()
+        named = scan.name_data(data, cache_dir=cache_dir)
+        config = options.replace(config, data=named)
     return evaluate_run(config, report=report)
 
 
@@ -69,6 +76,7 @@ def evaluate_run(
     Returns:
         Metrics by split; see `evaluate`, also for the errors.
     """
+    config = _expand_output(config)
     evaluate_preflight.check_evaluation(config)
     source = evaluate_preflight.resolve_evaluation_data(config)
     inspected = scan.list_and_inspect(
@@ -119,6 +127,13 @@ def predict(
         DataError: There are no pictures.
         RunError: Files of the run cannot be read.
     """
+    if not isinstance(data, str | os.PathLike):
+        raise errors.UsageError(
+            "data must be the path of a picture, a folder or a table, or a "
+            f"pattern, got {type(data).__name__}. For arrays call "
+            "load_run(workdir).model, which takes RGB 0..255 [batch, size, "
+            "size, 3]."
+        )
     given = {"workdir": str(workdir), "data": str(data), **keywords}
     config = options.from_keywords(command_configs.PredictConfig, given)
     return predict_run(config, report=report)
@@ -137,6 +152,7 @@ def predict_run(
         One prediction per file; see `predict`, also for the errors.
     """
     # Files are listed before TensorFlow starts: a wrong path is told at once.
+    config = _expand_output(config)
     predict_preflight.check_prediction(config)
     examples = predict_preflight.list_examples(config)
     # Imports that load TensorFlow come after its quiet start.
@@ -188,6 +204,7 @@ def export_run(
     Returns:
         Paths of the exports written; see `export`, also for the errors.
     """
+    config = _expand_output(config)
     export_preflight.check_export(config)
     source = export_preflight.resolve_export_config(config)
     inspected = source and scan.list_and_inspect(
@@ -201,3 +218,11 @@ def export_run(
 
     found = finished_run.load_finished(config.workdir, config.allow_parts)
     return run_export.export_run(found, config, inspected, report=report)
+
+
+def _expand_output(config: _Config) -> _Config:
+    """Returns the config with "~" expanded in its `output`."""
+    # A shell leaves it as it is behind "--output=".
+    if not config.output:
+        return config
+    return options.replace(config, output=os.path.expanduser(config.output))

@@ -60,9 +60,7 @@ class Run:
         """
         return finished_workflow.predict(self.workdir, data, **keywords)
 
-    def evaluate(
-        self, data: str | os.PathLike | None = None, **keywords: Any
-    ) -> dict[str, Any]:
+    def evaluate(self, data: Any = None, **keywords: Any) -> dict[str, Any]:
         """Evaluates on other labeled pictures, as `tf_finetune.evaluate` does.
 
         Args:

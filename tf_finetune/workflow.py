@@ -87,10 +87,14 @@ def train_run(
         return worker.run_worker(config)
     inspected = scan.list_and_inspect(
         config.data,
-        tasks.TASKS.get(config.model.task).labels,
+        tasks.TASKS.get(config.model.task).choose_labels(config),
         cache_dir=config.output.cache_folder,
     )
     train_preflight.check_pictures(config, inspected)
+    if config.unlabeled.unlabeled_data:
+        unlabeled_files.check_existence(
+            config.unlabeled.unlabeled_data, flag="unlabeled_data"
+        )
     # After the checks that may refuse the data: an error stands alone.
     lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:

@@ -191,6 +191,8 @@ def test_a_run_learns_before_it_begins_whether_an_adapter_fits(path):
     check(backbone="small_cnn")
     with pytest.raises(errors.UsageError, match="is an adapter of --backbone="):
         check(backbone="resnet50")
+    with pytest.raises(errors.UsageError, match="adapters have no parts"):
+        check(backbone="small_cnn", weights=f"{path}::first")
     with pytest.raises(errors.UsageError, match="here a whole network"):
         weights_file.read_weights(path)
     _change_facts(path, format=99)

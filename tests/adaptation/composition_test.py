@@ -128,3 +128,36 @@ def test_labels_whose_scale_is_not_in_the_file_are_refused(saved):
     other = dataclasses.replace(saved, facts={**saved.facts, "model": model})
     with pytest.raises(errors.UsageError, match=r"Use its model\.keras"):
         composition.build_adapted(other, "none")
+
+
+def test_networks_beside_one_another_share_the_backbone(saved):
+    built = composition.build_adapted(saved, "none")
+    other = cases.draw_adapter(2, adaptation="bias")
+    added = composition.build_beside(other, built)
+    for one, two in zip(
+        built.backbone.model.weights, added.backbone.model.weights, strict=True
+    ):
+        assert one is two
+    for variable, value in zip(added.head.weights, other.head, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    # The first one has its own head still.
+    for variable, value in zip(built.head.weights, saved.head, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_a_head_with_a_backbone_of_its_own_shares_none(
+    saved, plain, monkeypatch
+):
+    built = composition.build_adapted(saved, "none")
+    monkeypatch.setattr(assembly, "replace_head", lambda *_: plain)
+    with pytest.raises(errors.UsageError, match="builds its backbone again"):
+        composition.build_beside(saved, built)
+
+
+def test_weights_of_the_base_may_be_an_adapter(saved, plain, tmp_path):
+    path = tmp_path / "first.h5"
+    adapter_file.write(path, saved, "float32")
+    built = composition.build_adapted(saved, str(path))
+    found = _read(built, saved)
+    for name, wanted in _merge_by_hand(saved, plain).items():
+        np.testing.assert_allclose(found[name], wanted, rtol=0, atol=1e-6)

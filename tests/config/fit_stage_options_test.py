@@ -34,6 +34,37 @@ def test_a_stage_that_comes_again_is_numbered():
     assert names == ["stage3", "stage2", "stage3 (3)"]
 
 
+def test_adapters_stand_in_place_of_layers_or_before_them():
+    found = fit_stage_options.parse_stages(
+        ["head", "adapter:8", "lora+norm:2", "bias/top+conv4*:1@0.003", "all:4"]
+    )
+    assert [(e.name, e.adaptation, e.trainable) for e in found] == [
+        ("adapter", "adapter", ("all",)),
+        ("lora+norm", "lora+norm", ("all",)),
+        ("bias/top+conv4*", "bias", ("top", "conv4*")),
+        ("all", "freeze", ("all",)),
+    ]
+    assert found[2].learning_rate == 0.003
+
+
+def test_layers_may_begin_with_the_name_of_an_adapter():
+    (found,) = fit_stage_options.parse_stages(["norm*+bias_:3"])
+    assert found.adaptation == "freeze"
+    assert found.trainable == ("norm*", "bias_")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("freeze", "lora"), ("norm+lora", "norm+lora")]
+)
+def test_the_word_adapter_is_the_method_of_the_run(given, meant):
+    config = _config(stages="adapter:1,bias:1,all:1", adaptation=given)
+    assert config.adaptations == (meant, "bias", "freeze")
+    stage, *_ = fit_stage_options.parse_stages(config.training.stages)
+    single = fit_stage_options.make_stage_config(config, stage)
+    assert single.model.adaptation == meant
+    assert single.model.trainable == ("all",)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -52,6 +83,12 @@ def test_a_stage_that_comes_again_is_numbered():
         ("top:3,head:4", "'head:4' trains nothing that the stage before it"),
         ("all:3,top:4", "'top:4' trains nothing that the stage before it"),
         ("top:3,top:4@1e-4", "trains nothing that the stage before it"),
+        ("lora:3,lora/top:4", "trains nothing that the stage before it"),
+        ("lora+top:3", "'lora+top:3' mixes adapters and layers"),
+        ("top/lora:3", "mixes adapters and layers"),
+        ("lora/top/all:3", "mixes adapters and layers"),
+        ("lora+adapter:3", "joins adapter, the method of --adaptation"),
+        ("lora/:3", "does not say which layers"),
     ],
 )
 def test_an_impossible_stage_is_refused_with_the_notation(text, words):
@@ -79,6 +116,32 @@ def test_a_stage_has_the_config_of_a_run_of_it_alone():
 def test_stages_are_joined_for_the_memory_of_a_step():
     joined = fit_stage_options.join_stages(_config(stages="top:3,stage2+top:1"))
     assert joined == _config(trainable="top,stage2")
+
+
+def test_an_adapter_is_joined_with_layers_as_if_they_trained():
+    joined = fit_stage_options.join_stages(_config(stages="top:3,lora:8"))
+    assert joined == _config(trainable="top,all")
+    joined = fit_stage_options.join_stages(
+        _config(stages="lora/top:3,adapter:8")
+    )
+    assert joined == _config(adaptation="lora", trainable="top,all")
+
+
+def test_the_decay_to_the_start_is_none_of_an_adapter():
+    config = _config(stages="lora:1,all:1", l2_sp=0.5)
+    stages = fit_stage_options.parse_stages(config.training.stages)
+    assert [
+        fit_stage_options.make_stage_config(config, each).training.l2_sp
+        for each in stages
+    ] == [0, 0.5]
+
+
+def test_stages_without_a_rate_get_that_of_their_method():
+    config = _config(stages="head,adapter:8,top:2@0.5,all:4")
+    changed = fit_stage_options.set_rates(config, {"lora": 2, "freeze": 1}.get)
+    assert changed.training.stages == (
+        "head", "adapter:8@2", "top:2@0.5", "all:4@1",
+    )  # fmt: skip
 
 
 def test_stages_survive_a_flagfile():

@@ -53,6 +53,8 @@ def test_no_flag_collides_with_those_of_absl():
         ("test_fraction", 1.0, "at least 0 and below 1, got 1.0"),
         ("batch_size", 0, "at least 1, got 0"),
         ("learning_rate", -1.0, "above 0, got -1.0"),
+        ("learning_rate", float("inf"), "finite"),
+        ("learning_rate", 1e300, r"at most 3\.4e\+38"),
         ("dropout", 1.0, "at least 0 and below 1, got 1.0"),
         ("seed", -1, "at least 0"),
     ],

@@ -89,7 +89,7 @@ def test_labels_become_names(labels, names):
         (_images().astype(int) * 2, [0, 1, 1], "Image 0 holds values from"),
         (_images() * np.nan, [0, 1, 1], "Image 0 holds NaN"),
         (_images() > 9, [0, 1, 1], "Image 0 has the dtype bool"),
-        (_images(), [0.5, 1, 1], "classes, got the number 0.5"),
+        (_images(), [0.5, 1, 1], r"number 0\.5\. Arrays have one class"),
         (_images(), np.full((3, 2), 0.5), "must be one-hot"),
         (_images(), np.ones((3, 2)), "must be one-hot"),
         (_images(), np.zeros((3, 2, 2)), r"shape is \(3, 2, 2\)"),

@@ -31,6 +31,11 @@ def test_a_class_without_an_example_weighs_1():
     assert (class_weights.weigh_by_effective_number([0, 0]) == 1).all()
 
 
+def test_a_class_kept_without_pictures_leaves_the_balance_of_the_others():
+    found = class_weights.weigh_classes(np.array([3, 0, 1]), "balanced")
+    np.testing.assert_allclose(found, [4 / 6, 1, 2])
+
+
 def test_balanced_weights_give_both_answers_half_of_the_weight():
     weights = class_weights.weigh_labels(np.array([10, 50]), 100, "balanced")
     np.testing.assert_allclose(weights, [[100 / 180, 1.0], [5.0, 1.0]])

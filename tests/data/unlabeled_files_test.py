@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune import files
+from tf_finetune import errors, files
 from tf_finetune.data import examples, unlabeled_files
 
 
@@ -63,3 +63,12 @@ def test_what_does_not_decode_is_dropped_too(found):
     fewer = found.without({path: "does not decode: a damaged PNG"})
     assert [each.path for each in fewer.dropped][-1] == path
     assert len(fewer.pictures) == 1
+
+
+def test_a_place_without_files_is_told_before_any_is_listed(tmp_path):
+    (tmp_path / "a.png").write_text("")
+    for place in ("", "a.png", "*.png", "**/*.png"):
+        unlabeled_files.check_existence(str(tmp_path / place), flag="data")
+    for place in ("b.png", "*.jpg", "b/**/*.png"):
+        with pytest.raises(errors.DataError, match="No file at --data=.*b|jpg"):
+            unlabeled_files.check_existence(str(tmp_path / place), flag="data")

@@ -79,15 +79,18 @@ class House:
             LookupError: No document says how its run is made.
         """
         workdir = command.flag("workdir")
-        # Each may have a factor behind it.
-        runs = [e.split(":")[0] for e in command.flag("adapters").split(",")]
+        # Each may have a factor behind it, or a name before it.
+        runs = [
+            each.split(":")[0].rpartition("=")[2]
+            for each in command.flag("adapters").split(",")
+        ]
         needed = [workdir, *runs]
         if command.module.endswith(".train"):
             needed = [command.flag("teacher")]
         for each in filter(None, needed):
             if not (self.folder / each / "run.json").exists():
                 self.need(self.run(self._trainer(each)))
-        if command.module.endswith(".serve"):
+        if command.module.endswith(".serve") and workdir:
             self.export(workdir)
 
     def export(self, workdir: str) -> None:

@@ -7,6 +7,8 @@ import time
 import keras
 import numpy as np
 import pytest
+import torch_files
+import torch_golden
 
 from tf_finetune import files
 from tf_finetune.workdir import workdir_files
@@ -82,6 +84,35 @@ def test_a_killed_run_is_completed_to_the_same_numbers(
     done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     _assert_same(place, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_killed_run_from_torch_weights_is_completed_to_the_same_numbers(
+    pictures, settings, tmp_path, start
+):
+    vector = torch_golden.read_vector("mobilenet_v2")
+    weights = torch_files.write_state_dict(
+        tmp_path / "mobilenet_v2.pth",
+        torch_golden.fill_arrays(vector["arrays"]),
+    )
+    flags = (
+        "--backbone=mobilenet_v2", f"--weights={weights}", "--epochs=2",
+        "--checkpoint_every_steps=1", "--cache=on",
+    )  # fmt: skip
+    whole, place = (
+        workdir_files.Workdir(tmp_path / name) for name in ("whole", "run")
+    )
+    command = [*_command(pictures, settings, whole.path), *flags]
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    command = [*_command(pictures, settings, place.path), *flags]
+    moment = place.checkpoints / "epoch-00001-step-00000001.checkpoint"
+    _end_when(start(command, tmp_path), moment.exists)
+    assert not place.is_finished
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "continuing after epoch 1" in done.stderr
+    _assert_same(place, whole)
 
 
 def _assert_same(

@@ -6,10 +6,12 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+from adaptation import adapter_cases as cases
 from PIL import Image
 
 import tf_finetune
 from tf_finetune import errors
+from tf_finetune.adaptation import adapter_file
 from tf_finetune.backbones import build
 from tf_finetune.recommendation import network_measuring
 
@@ -65,6 +67,9 @@ def test_the_files_hold_all_that_was_measured(found):
         assert row["milliseconds"]["batch_32"] > 0
         assert row["memory_megabytes"] is not None
         assert row["rungs"][-1]["pictures"] == 100
+    # One network with two sets of weights is timed once.
+    first, second = content["ranking"]
+    assert first["milliseconds"] == second["milliseconds"]
 
 
 def test_a_second_call_measures_nothing(found, settings, monkeypatch):
@@ -118,6 +123,18 @@ def test_finalists_are_fine_tuned_within_the_budget(settings, tmp_path):
         **given, time_budget="1h", report=lambda text: None
     )
     assert again.content == long.content
+
+
+def test_an_adapter_is_a_candidate(settings, tmp_path):
+    adapter_file.write(
+        tmp_path / "adapter.h5", cases.draw_adapter(0), "float32"
+    )
+    given = settings | {"output": str(tmp_path), "pictures_per_class": 5}
+    given["backbones"] = f"small_cnn={tmp_path / 'adapter.h5'},small_cnn=digits"
+    found = tf_finetune.recommend(**given, report=lambda text: None)
+    # It changes random weights.
+    assert found.weights == "digits"
+    assert found.content["ranking"][1]["scores"]["logme"] is not None
 
 
 @pytest.mark.real

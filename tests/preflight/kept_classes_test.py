@@ -4,8 +4,11 @@ import pytest
 
 from tf_finetune import errors, files
 from tf_finetune.config import options, train_config
+from tf_finetune.data import scan
 from tf_finetune.preflight import kept_classes
 from tf_finetune.preflight import train as preflight
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks.classification import labels
 
 
 @pytest.fixture
@@ -25,12 +28,30 @@ def _make_config(weights, **changes):
     )
 
 
+def _inspect(*names):
+    return scan.InspectedPictures(
+        class_names=names, pictures=(), dropped=(), labels=labels.LABELS
+    )
+
+
 def test_a_run_with_a_class_in_common_passes(workdir):
-    config = _make_config(workdir)
+    config = _make_config(workdir, classes="keep_present")
     preflight.check_config(config)
-    kept_classes.check_names(config, ("bee", "moth"))
+    kept_classes.check_names(config, _inspect("bee", "moth"))
     with pytest.raises(errors.UsageError, match="none of the classes"):
-        kept_classes.check_names(config, ("fly", "moth"))
+        kept_classes.check_names(config, _inspect("fly", "moth"))
+
+
+def test_labels_keep_the_classes_of_the_earlier_run(workdir):
+    config = _make_config(workdir, class_map="apid:bee")
+    found = tasks.TASKS.get(config.model.task).choose_labels(config)
+    assert found.kept == found.known == ("ant", "apid")
+    for other in ("keep_present", "new"):
+        config = _make_config(workdir, classes=other)
+        assert (
+            tasks.TASKS.get(config.model.task).choose_labels(config)
+            is labels.LABELS
+        )
 
 
 @pytest.mark.parametrize(
@@ -40,6 +61,7 @@ def test_a_run_with_a_class_in_common_passes(workdir):
         ({"head": "mlp"}, "needs a linear head"),
         ({"head_layers": "64,relu"}, "needs a linear head"),
         ({"unlabeled_data": "more"}, "exclude each other"),
+        ({"head_init": "random"}, "--head_init=random exclude each other"),
         ({"class_map": "a"}, "must be NEW:OLD"),
         ({"task": "multilabel"}, "--classes=keep"),
         ({"classes": "new", "class_map": "a:b"}, "--class_map=a:b"),

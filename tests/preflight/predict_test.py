@@ -36,3 +36,12 @@ class TestPrediction:
         )
         with pytest.raises(errors.UsageError, match=message):
             predict.check_prediction(config)
+
+    def test_a_table_is_not_written_over_a_folder(self, here):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_text(here / "run.flags", "--data=x\n")
+        config = command_configs.PredictConfig(
+            workdir=str(here), data="x", output=str(here)
+        )
+        with pytest.raises(errors.UsageError, match="written: it is a folder"):
+            predict.check_prediction(config)

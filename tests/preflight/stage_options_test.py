@@ -18,6 +18,8 @@ def _check(**given) -> None:
 def test_possible_stages_pass():
     _check(stages="head,top:3,all:7@1e-4", learning_rate=0.001)
     _check(stages="head:1,all:7", head_init="random")
+    _check(stages="head,adapter:8,all:4", adapter_rank=8, layer_decay=0.8)
+    _check(stages="norm/top:8,adapter:4", adaptation="lora+norm")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,21 @@ def test_possible_stages_pass():
         ),
         ({"stages": "top:none"}, "must be a whole number"),
         ({"stages": "feature_extract:3"}, "Unknown --trainable"),
+        (
+            {"stages": "top:3,all:4", "adaptation": "lora"},
+            "--adaptation=lora is not read: no stage of .* is called adapter",
+        ),
+        ({"stages": "lora+lora:3"}, "names an adapter twice"),
+        ({"stages": "norm+bias:3"}, "change the same weights"),
+        ({"stages": "lora/head:3"}, "--trainable=head names none"),
+        (
+            {"stages": "norm:3,all:4", "adapter_rank": 8},
+            "--adapter_rank=8 is for --adaptation=lora; --stages=norm:3,all:4",
+        ),
+        (
+            {"stages": "adapter:3", "l2_sp": 0.1},
+            "--l2_sp=0.1 is for --adaptation=freeze; --stages=adapter:3",
+        ),
     ],
 )
 def test_contradictions_are_refused_with_the_flag_to_change(given, words):

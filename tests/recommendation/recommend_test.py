@@ -1,8 +1,11 @@
 """Tests of tf_finetune/recommendation/recommend.py before TensorFlow starts."""
 
+import json
 import pathlib
 
 import pytest
+import torch_files
+import torch_golden as golden
 
 import tf_finetune
 from tf_finetune import errors
@@ -75,3 +78,24 @@ def test_the_command_repeats_the_options_of_the_data():
         "--validation_fraction=0.2 --backbone=small_cnn --weights=digits "
         "--seed=3"
     )
+
+
+def test_weights_of_pytorch_are_compared_in_their_own_graph(tmp_path):
+    path = torch_files.write_state_dict(
+        tmp_path / "mobilenet_v2.pth",
+        golden.fill_arrays(golden.read_vector("mobilenet_v2")["arrays"]),
+    )
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {
+                "architecture": "mobilenet_v2",
+                "mean": [0.5] * 3,
+                "std": [0.5] * 3,
+            }
+        )
+    )
+    config = _config(data="flowers/", backbones=f"mobilenet_v2={path}")
+    (candidate,) = candidates.list_candidates(config)
+    model = training_config.make_config(config, candidate).model
+    assert model.backbone == "mobilenet_v2+torch"
+    assert model.preprocessing == "tf"

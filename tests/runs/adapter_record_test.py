@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/runs/adapter_record.py: when there is no file."""
+"""Tests of tf_finetune/runs/adapter_record.py: the base, runs without file."""
 
 import pathlib
 import types
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tf_finetune.adaptation import adapter_file
+from tf_finetune.backbones import catalog as backbones
 from tf_finetune.runs import adapter_record
 from tf_finetune.workdir import workdir_files
 
@@ -16,6 +17,8 @@ def _make_context(folder: pathlib.Path, numbers: dict | None):
     make = types.SimpleNamespace
     return make(
         place=workdir_files.Workdir(folder),
+        stages=(),
+        networks=make(boundary=None),
         adapted=make(adapter=make(find_merged=lambda: numbers)),
         assembly=make(head=make(weights=[np.zeros(2)])),
         config=make(model=make(adapter_precision="float16")),
@@ -38,3 +41,23 @@ def test_a_run_ends_without_a_file_where_none_is_possible(
     adapter_record.write_adapter(_make_context(tmp_path, numbers), result, {})
     assert words in caplog.text
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_base_of_a_filled_backbone_is_its_file_in_the_cache():
+    make = types.SimpleNamespace
+    path = pathlib.Path("cache/transplants/0a1b.weights.h5")
+    context = make(
+        assembly=make(
+            backbone=make(spec=backbones.find_spec("mobilenet")[0]),
+            loaded=make(path=path),
+            seed=3,
+        ),
+        adapted=make(adapter=make(base_sha256="00ff")),
+    )
+    chosen = make(init_from="mobilenet@0.5=large.h5", weights="imagenet")
+    assert adapter_record._describe_base(context, chosen) == {
+        "sha256": "00ff",
+        "weights": None,
+        "file": "transplants/0a1b.weights.h5 in --cache_dir",
+        "seed": 3,
+    }

@@ -2,11 +2,14 @@
 
 import keras
 import pytest
+import torch_files
+import torch_golden as golden
 
 import tf_finetune as tff
 from tf_finetune import errors
 from tf_finetune.backbones import build
 from tf_finetune.config import options, train_config
+from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import train as preflight
 from tf_finetune.weights import weights_source
 
@@ -88,3 +91,29 @@ def test_a_name_stands_for_its_published_weights():
     assert weights_source.parse_origin("mobilenet@0.5") == (
         "mobilenet@0.5", "imagenet",
     )  # fmt: skip
+
+
+def test_a_backbone_without_published_weights_can_be_filled(tmp_path):
+    path = tmp_path / "large.weights.h5"
+    build.build("cifar_resnet56", image_size=32).model.save_weights(path)
+    config = options.replace(
+        train_config.TrainConfig(),
+        backbone="cifar_resnet20",
+        init_from=f"cifar_resnet56={path}",
+    )
+    model = config_completion.choose_graph(config).model
+    assert (model.backbone, model.preprocessing) == ("cifar_resnet20", "auto")
+
+
+def test_pictures_are_scaled_for_the_relatives_weights(tmp_path):
+    arrays = golden.fill_arrays(golden.read_vector("mobilenet_v2")["arrays"])
+    path = torch_files.write_state_dict(tmp_path / "x.pth", arrays)
+    (tmp_path / "config.json").write_text(
+        '{"architecture": "x", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+    )
+    config = options.replace(
+        train_config.TrainConfig(),
+        backbone="mobilenet_v2+torch",
+        init_from=f"mobilenet_v2={path}",
+    )
+    assert config_completion.choose_graph(config).model.preprocessing == "tf"

@@ -1,5 +1,7 @@
 """Tests of tf_finetune/runs/kept_classes.py."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,23 +76,101 @@ def test_kept_columns_are_bit_equal_and_new_ones_are_solved(
     assert run.evaluation["test"]["accuracy"] > 0.8
 
 
+@pytest.fixture(scope="module")
+def others(more_pictures, picture_folder, tmp_path_factory):
+    """Pictures of two classes that the earlier run does not know."""
+    folder = tmp_path_factory.mktemp("others")
+    (folder / "stripes").symlink_to(more_pictures / "stripes")
+    (folder / "noise").mkdir()
+    random = np.random.default_rng(2)
+    for number in range(15):
+        pixels = random.integers(0, 255, [32, 32, 3], dtype="uint8")
+        path = folder / "noise" / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extended(earlier, others, settings, tmp_path_factory):
+    """A fine-tuned run on new classes alone, beside those of the earlier."""
+    return tff.fine_tune(
+        others,
+        weights=str(earlier.workdir),
+        classes="keep",
+        workdir=str(tmp_path_factory.mktemp("extended") / "run"),
+        class_weight="balanced",
+        label_smoothing=0.1,
+        ema_momentum=0.9,
+        augmentation="none",
+        trainable="all",
+        **{**settings, "epochs": 2},
+        **_QUIET,
+    )
+
+
+def test_classes_without_pictures_stay_outputs_with_their_columns(
+    earlier, extended
+):
+    assert extended.class_names == ("noise", "stripes", "bright", "dark")
+    before = earlier.model.get_layer("logits").get_weights()
+    after = extended.model.get_layer("logits").get_weights()
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(new[..., 2:], old)
+    plan = (extended.workdir / "plan.txt").read_text("utf-8")
+    assert "2 new, 2 kept without pictures" in plan
+    assert "bright   bright  kept without pictures" in plan
+    found = json.loads((extended.workdir / "data.json").read_text("utf-8"))
+    assert found["classes"]["train"]["bright"] == 0
+    row = extended.evaluation["test"]["per_class"]["bright"]
+    assert row == {"precision": None, "recall": None, "f1": None, "support": 0}
+    labels = (extended.workdir / "labels.txt").read_text("utf-8")
+    assert labels.split() == ["noise", "stripes", "bright", "dark"]
+
+
+def test_classes_without_pictures_are_still_recognized(
+    extended, picture_folder
+):
+    # New columns that are solved against nothing recognize none of them.
+    found = tff.evaluate(
+        str(extended.workdir), data=str(picture_folder), **_QUIET
+    )
+    (figures,) = [
+        each
+        for each in found.values()
+        if isinstance(each, dict) and "accuracy" in each
+    ]
+    assert figures["accuracy"] > 0.8
+    assert extended.evaluation["train"]["accuracy"] > 0.8
+
+
+def test_one_new_class_alone_is_learned_beside_kept_ones(
+    earlier, others, settings, tmp_path
+):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "noise").symlink_to(others / "noise")
+    run = tff.fine_tune(
+        tmp_path / "one",
+        weights=str(earlier.workdir),
+        classes="keep",
+        class_map=":bright",
+        workdir=str(tmp_path / "run"),
+        **settings,
+        **_QUIET,
+    )
+    assert run.class_names == ("noise", "dark")
+    assert np.isfinite(run.model.get_layer("logits").get_weights()[0]).all()
+
+
 def test_pictures_of_other_classes_alone_are_refused(
-    earlier, more_pictures, settings, tmp_path
+    earlier, others, settings, tmp_path
 ):
     with pytest.raises(errors.UsageError, match="none of the classes"):
         tff.fine_tune(
-            _make_others(tmp_path, more_pictures),
+            others,
             weights=str(earlier.workdir),
-            classes="keep",
+            classes="keep_present",
             workdir=str(tmp_path / "run"),
             **settings,
             **_QUIET,
         )
     assert not (tmp_path / "run").exists()
-
-
-def _make_others(folder, pictures):
-    (folder / "others").mkdir()
-    for name, source in (("a", "bright"), ("b", "stripes")):
-        (folder / "others" / name).symlink_to(pictures / source)
-    return folder / "others"

@@ -271,10 +271,10 @@ def _module(tf, labels):
 @pytest.fixture(scope="session")
 def served(exported):
     """The service of that SavedModel."""
-    from tf_finetune.serving import batching, served_model, service
+    from tf_finetune.serving import batching, service, version_files
 
     made = service.Service(
-        served_model.ServedModel(exported / "3", name="small"),
+        version_files.load_version(exported / "3", name="small"),
         batching.BatchLimits(
             max_batch_size=8,
             max_delay_seconds=0.0,

@@ -32,7 +32,7 @@ def _serving(served, **changes):
         "budget": request_bodies.ByteBudget(1 << 22),
     }
     server, port = grpc_server.start_server(
-        served, "127.0.0.1:0", **{**settings, **changes}
+        [served], "127.0.0.1:0", **{**settings, **changes}
     )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel

@@ -18,6 +18,7 @@ from tf_finetune.serving import (
     failures,
     served_model,
     service,
+    service_lookup,
     tensor_info,
 )
 from tf_finetune.serving.web import rest_api
@@ -88,11 +89,12 @@ def _picture(width, height):
 
 
 def test_another_model_or_version_is_a_404(served):
-    served.require("small", None)
-    served.require("small", 3)
+    for version in (None, 3):
+        found = service_lookup.find_service([served], "small", version)
+        assert found is served
     for name, version in (("large", None), ("small", 2)):
         with pytest.raises(failures.RequestError, match="not found") as error:
-            served.require(name, version)
+            service_lookup.find_service([served], name, version)
         assert error.value.status == 404
 
 
@@ -228,7 +230,7 @@ async def _send(response):
 
 
 def test_an_answer_over_rest_counts_until_it_was_sent(filling):
-    api = rest_api.RestApi(filling)
+    api = rest_api.RestApi([filling])
     content = base64.b64encode(_picture(512, 512)).decode()
     body = json.dumps({"instances": [{"b64": content}]}).encode()
     asked = ("POST", "/v1/models/masks:predict", body)

@@ -10,7 +10,7 @@ import pytest
 import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.config import serve_config
-from tf_finetune.serving import served_model, startup
+from tf_finetune.serving import startup, version_files
 
 
 @pytest.fixture
@@ -123,12 +123,12 @@ def test_no_export_is_answered_with_the_command_that_makes_one(tmp_path, name):
 
 
 def test_the_models_name_stands_in_model_config(tmp_path):
-    assert served_model.read_model_name(tmp_path) == "model"
+    assert version_files.read_model_name(tmp_path) == "model"
     (tmp_path / "model.config").write_text(
         'model_config_list {\n  config {\n    name: "flowers"\n'
         '    base_path: "/models/flowers"\n  }\n}\n'
     )
-    assert served_model.read_model_name(tmp_path) == "flowers"
+    assert version_files.read_model_name(tmp_path) == "flowers"
 
 
 @pytest.mark.parametrize("name", ["variables", "assets/extra"])
@@ -151,4 +151,4 @@ def test_a_name_that_cannot_be_read_is_none(exports, kind):
         "folder": path.mkdir,
         "huge": lambda: path.write_text('name: "a"' + " " * (1 << 20)),
     }[kind]()
-    assert served_model.read_model_name(exports) == "model"
+    assert version_files.read_model_name(exports) == "model"

@@ -31,8 +31,29 @@ def _config(keywords, **changes):
 def test_an_impossible_base_is_refused(keywords, changes, said, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "")
     with pytest.raises((errors.UsageError, errors.DataError)) as caught:
-        base_run.check_base(_config(keywords, **changes))
+        config = _config(keywords, **changes)
+        base_run.choose_search(config, base_run.check_base(config))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "searched"),
+    [
+        ({}, "learning_rate epochs trainable layer_decay augmentation "
+         "batch_size"),
+        ({"adaptation": "lora"},
+         "learning_rate epochs trainable augmentation batch_size"),
+        ({"stages": "top:2"},
+         "learning_rate layer_decay augmentation batch_size"),
+        ({"stages": "top:2@1e-3"}, "layer_decay augmentation batch_size"),
+    ],
+)  # fmt: skip
+def test_the_default_space_fits_the_base_run(keywords, changes, searched):
+    for name in ("search", "trainable", "epochs", "learning_rate"):
+        del keywords[name]
+    config = _config(keywords, **changes)
+    chosen = base_run.choose_search(config, base_run.check_base(config))
+    assert [each.option for each in chosen.dimensions] == searched.split()
 
 
 def test_flags_of_a_single_run_in_a_flagfile_are_left_out(keywords):

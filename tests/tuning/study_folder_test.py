@@ -28,3 +28,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     folder = study_folder.StudyFolder(tmp_path / "file" / "study")
     with pytest.raises(errors.UsageError, match="--study=.* cannot be written"):
         folder.make()
+
+
+def test_the_workdir_of_a_run_is_refused(tmp_path):
+    (tmp_path / "run.flags").write_text("--data=x\n")
+    with pytest.raises(errors.UsageError, match="is the workdir of a run"):
+        study_folder.StudyFolder(tmp_path).make()
+    assert [each.name for each in tmp_path.iterdir()] == ["run.flags"]

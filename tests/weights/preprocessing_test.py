@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.weights import loading
+from tf_finetune.untrusted import keras_files
+from tf_finetune.weights import loading, preprocessing
 
 _MEAN = [0.485, 0.456, 0.406]
 _STDDEV = [0.229, 0.224, 0.225]
@@ -232,6 +233,29 @@ def test_a_run_with_a_scaling_of_its_own_passes_it_on(
     (tmp_path / "run.flags").write_text("--backbone=tiny\n")
     loading.load(backbone, str(tmp_path))
     _assert_same(backbone, run)
+
+
+def test_its_weights_alone_pass_the_scaling_on(tmp_path, backbone, randomize):
+    network = randomize(_network())
+    images = keras.Input([16, 16, 3])
+    x = keras.layers.Rescaling([0.02, 0.03, 0.01], 0.3)(images)
+    run = keras.Model(images, _body(x))
+    run.set_weights(network.get_weights())
+    path = tmp_path / "copied.weights.h5"
+    run.save_weights(path)
+    preprocessing.record_scaling(path, run)
+    report = loading.load(backbone, str(path)).report
+    assert any("this is kept" in note for note in report.notes)
+    _assert_same(backbone, run)
+    run.load_weights(path)  # Keras ignores the record.
+
+
+@pytest.mark.parametrize("numbers", [[0.5] * 11, [np.nan] * 12, [1] * 12])
+def test_damaged_records_of_a_scaling_are_not_read(tmp_path, numbers):
+    path = tmp_path / "x.weights.h5"
+    _network().save_weights(path)
+    keras_files.write_scaling(path, numbers)
+    assert keras_files.read_scaling(path) is None
 
 
 def test_a_model_of_its_own_class_is_named(tmp_path, backbone, write_keras3):

@@ -116,10 +116,14 @@ def hash_weights(weights: Sequence[Any]) -> str:
 
 def check_weights(chosen: model_options.ModelOptions) -> None:
     """Raises `UsageError` if the adapter `chosen.weights` cannot be used."""
-    path = weights_source.parse_source(chosen.weights).path
-    saved = read(path)
+    source = weights_source.parse_source(chosen.weights)
+    if source.part:
+        raise errors.UsageError(
+            f"--weights={chosen.weights}: adapters have no parts; leave :: out."
+        )
+    saved = read(source.path)
     check_network(saved, chosen)
-    find_base(saved, path)
+    find_base(saved, source.path)
 
 
 def check_network(
@@ -248,6 +252,7 @@ def read(path: pathlib.Path) -> SavedAdapter:
             if names != (_FACTS,)
         }
     head = {n: v for n, v in arrays.items() if n.startswith(f"{_HEAD}/")}
+    places = [f"{_HEAD}/{number}" for number in range(len(head))]
     start = f"{_NUMBERS}/"
     return SavedAdapter(
         facts=facts,
@@ -256,11 +261,7 @@ def read(path: pathlib.Path) -> SavedAdapter:
             for name, value in arrays.items()
             if name.startswith(start)
         },
-        head=[
-            head[f"{_HEAD}/{number}"]
-            for number in range(len(head))
-            if f"{_HEAD}/{number}" in head
-        ],
+        head=[head[each] for each in places if each in head],
     )
 
 

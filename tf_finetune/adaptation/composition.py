@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.adaptation import adapter_file, adapters, carrier
+from tf_finetune.adaptation import adapter_file, adapters, carrier, method
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.tasks import catalog as tasks
@@ -109,7 +109,7 @@ def build_adapted(
 
     Args:
         saved: Content of the file.
-        weights: Weights of its base: a name or a path.
+        weights: Weights of its base, as `--weights` takes them.
 
     Returns:
         A new assembly with the head of the file.
@@ -118,25 +118,68 @@ def build_adapted(
         UsageError: The task needs more than the file holds.
         RunError: The head does not fit.
     """
-    task = tasks.TASKS.get(saved.options.task)
-    if task.fit_to_data_at:
-        raise errors.UsageError(
-            f"An adapter of the task {task.name} is not merged: the scale of "
-            "its labels lies in the run alone. Use its model.keras."
-        )
-    built = assembly.build_model(
-        saved.options,
-        task,
+    built = method.build_model(
+        dataclasses.replace(saved.options, weights=weights),
+        _find_task(saved),
         saved.class_names,
         saved.facts["base"]["seed"],
         weights=weights,
     )
+    _assign_head(saved, built)
+    return built
+
+
+def build_beside(
+    saved: adapter_file.SavedAdapter, built: assembly.Assembly
+) -> assembly.Assembly:
+    """Builds the network of an adapter file on the backbone of another's.
+
+    Args:
+        saved: Content of the file.
+        built: Network of an adapter with the same base; left unchanged.
+
+    Returns:
+        A new assembly with the head of the file and the layers of the backbone
+        of `built`.
+
+    Raises:
+        UsageError: The task needs more than the file holds, or the head needs a
+            backbone of its own.
+        RunError: The head does not fit.
+    """
+    added = assembly.replace_head(
+        built, saved.options, _find_task(saved), saved.class_names
+    )
+    if added.backbone.model is not built.backbone.model:
+        raise errors.UsageError(
+            f"The head {saved.options.head} builds its backbone again, so that "
+            "several adapters cannot share one. Use it alone."
+        )
+    _assign_head(saved, added)
+    return added
+
+
+def _find_task(saved: adapter_file.SavedAdapter) -> task_contract.Task:
+    """Returns the task of an adapter whose file holds all that it needs."""
+    task = tasks.TASKS.get(saved.options.task)
+    if task.fit_to_data_at:
+        raise errors.UsageError(
+            f"An adapter of the task {task.name} is not merged or served: the "
+            "scale of its labels lies in the run alone. Use its model.keras, "
+            "or export the run."
+        )
+    return task
+
+
+def _assign_head(
+    saved: adapter_file.SavedAdapter, built: assembly.Assembly
+) -> None:
+    """Assigns the head of a file; raises `RunError` if it does not fit."""
     _check_arrays(
         {str(i): tuple(v.shape) for i, v in enumerate(built.head.weights)},
         {str(i): v.shape for i, v in enumerate(saved.head)},
     )
     assembly.assign_values(built.head.weights, saved.head)
-    return built
 
 
 def add_changes(

@@ -11,6 +11,8 @@ from tf_finetune.adaptation import catalog
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.model.assembly import Assembly
+from tf_finetune.tasks import task as task_contract
+from tf_finetune.weights import weights_source
 
 if TYPE_CHECKING:
     from tf_finetune.adaptation import carrier
@@ -93,6 +95,39 @@ def get_method(adaptation: str) -> Method:
     is_sum = "+" in adaptation and ":" not in adaptation
     name = adaptation.partition("+")[0] if is_sum else adaptation
     return catalog.METHODS.get(name)
+
+
+def build_model(
+    options: model_options.ModelOptions,
+    task: task_contract.Task,
+    names: Sequence[str],
+    seed: int,
+    *,
+    weights: str,
+) -> assembly.Assembly:
+    """Builds a network with pretrained weights or those that an adapter makes.
+
+    Args:
+        options: Options of the network.
+        task: The task.
+        names: Names of the model's outputs.
+        seed: Seed of the random weights.
+        weights: As `--weights` takes them; an adapter file only where it is
+            that of `options`.
+
+    Returns:
+        A new assembly, whose head has random weights.
+
+    Raises:
+        UsageError: A name is unknown, or the weights are those of another
+            network.
+        RunError: The weights cannot be read or matched.
+    """
+    if weights_source.is_adapter(options.backbone, weights):
+        from tf_finetune.adaptation import composition  # Only for adapters.
+
+        return composition.build_model(options, task, names, seed)
+    return assembly.build_model(options, task, names, seed, weights=weights)
 
 
 def set_trainable(built: assembly.Assembly, names: Collection[str]) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 
 from tf_finetune import console_output
 from tf_finetune.client import grpc_client, rest_client
+from tf_finetune.untrusted import picture_signatures
 
 _SIGNATURES = {
     "predict": "serving_default",
@@ -33,7 +34,10 @@ _SIGNATURES = {
 }
 _SENDERS = {"rest": rest_client.send_images, "grpc": grpc_client.send_images}
 # Suffix of an output's file by its first bytes.
-_SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
+_SUFFIXES = (
+    (picture_signatures.FIRST_BYTES["PNG"], ".png"),
+    (picture_signatures.FIRST_BYTES["JPEG"], ".jpg"),
+)
 _MODEL_ADDRESS = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
 
 

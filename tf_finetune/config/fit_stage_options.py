@@ -2,17 +2,27 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tf_finetune import errors
-from tf_finetune.config import options, train_config
+from tf_finetune.config import model_options, options, train_config
 
 SOLVED_HEAD = "head"
 """First entry of `--stages` that stands for the solved head."""
 
+CHOSEN_ADAPTER = "adapter"
+"""Word of a stage that stands for the adapter of `--adaptation`."""
+
+# Methods that train the layers themselves, and need no word in a stage.
+_FREEZE = "freeze"
+# The adapter of CHOSEN_ADAPTER where --adaptation names none.
+_DEFAULT_ADAPTER = "lora"
+
 _NOTATION = (
     "A stage is LAYERS:EPOCHS or LAYERS:EPOCHS@RATE, with layers as in "
-    "--trainable and + between several: --stages=head,top:3,all:7@1e-4."
+    "--trainable and + between several: --stages=head,top:3,all:7@1e-4. "
+    "Adapters stand in place of LAYERS, or before them and a slash: "
+    "adapter:8, lora+norm:8, lora/top:8."
 )
 
 
@@ -21,24 +31,40 @@ class FitStageOptions:
     """Options of one fit stage, an entry of `--stages`.
 
     Attributes:
-        name: Name in history, log and plan: the layers as they were given,
-            with a number where an earlier stage trains the same.
-        trainable: Layers that train, as in `--trainable`.
+        name: Name in history, log and plan: adapters and layers as they were
+            given, with a number where an earlier stage is called the same.
+        adaptation: Method of the stage, as in `--adaptation`: "freeze" where
+            the layers themselves train, or `CHOSEN_ADAPTER`.
+        trainable: Layers that train or are adapted, as in `--trainable`.
         epochs: Most epochs, at least 1.
         learning_rate: Peak learning rate, above 0; None: that of the run.
     """
 
     name: str
+    adaptation: str
     trainable: tuple[str, ...]
     epochs: int
     learning_rate: float | None
+
+    def choose_adaptation(self, model: model_options.ModelOptions) -> str:
+        """Returns the method of the stage, a value of `--adaptation`.
+
+        Args:
+            model: Options of the run, whose method `CHOSEN_ADAPTER` stands for;
+                it is lora where that is freeze.
+        """
+        if self.adaptation != CHOSEN_ADAPTER:
+            return self.adaptation
+        is_chosen = model.adaptation != _FREEZE
+        return model.adaptation if is_chosen else _DEFAULT_ADAPTER
 
 
 def parse_stages(entries: Sequence[str]) -> tuple[FitStageOptions, ...]:
     """Parses the value of `--stages`.
 
     Args:
-        entries: Entries such as "head", "top:3", "conv4*+conv5*:7@1e-4".
+        entries: Entries such as "head", "top:3", "conv4*+conv5*:7@1e-4",
+            "adapter:8", "lora+norm/top:8".
 
     Returns:
         The stages that train by gradient steps, in order; the solved head
@@ -73,20 +99,62 @@ def _parse_stage(entry: str) -> FitStageOptions:
             "--stages: head, the solved head, can only come first. head:3 "
             f"trains a random head (--head_init=random). {_NOTATION}"
         )
-    layers, colon, rest = entry.rpartition(":")
+    subject, colon, rest = entry.rpartition(":")
     count, at, rate = rest.partition("@")
-    trainable = tuple(each.strip() for each in layers.split("+"))
-    if not colon or not all(trainable):
+    # No name of a Keras layer has a slash.
+    parts = [
+        [word.strip() for word in part.split("+")]
+        for part in subject.split("/")
+    ]
+    if not colon or not all(all(part) for part in parts):
         raise errors.UsageError(
             f"--stages: {entry!r} does not say which layers train for how many "
             f"epochs. {_NOTATION}"
         )
+    adaptation, trainable = _parse_subject(parts, entry)
     return FitStageOptions(
-        name="+".join(trainable),
-        trainable=trainable,
+        name="/".join("+".join(part) for part in parts),
+        adaptation=adaptation,
+        trainable=tuple(trainable),
         epochs=_parse_epochs(count, entry),
         learning_rate=_parse_rate(rate, entry) if at else None,
     )
+
+
+def _parse_subject(
+    parts: Sequence[Sequence[str]], entry: str
+) -> tuple[str, Sequence[str]]:
+    """Returns the method and the layers of a stage.
+
+    Args:
+        parts: Words between slashes: layers, adapters, or both in turn.
+        entry: The entry, for the message.
+    """
+    words = _list_adapter_words()
+    adapters = [each for each in parts[0] if each in words]
+    if len(parts) == 1 and not adapters:
+        return _FREEZE, parts[0]
+    others = [each for each in parts[0] if each not in words]
+    if len(parts) > 2 or others:
+        raise errors.UsageError(
+            f"--stages: {entry!r} mixes adapters and layers. Adapters "
+            f"({', '.join(words)}) are joined by + and stand alone or before a "
+            "slash: lora/top:8; layers that begin with such a word are those "
+            f"of {words[-1]}*. {_NOTATION}"
+        )
+    if CHOSEN_ADAPTER in adapters and len(adapters) > 1:
+        raise errors.UsageError(
+            f"--stages: {entry!r} joins adapter, the method of --adaptation, "
+            f"with others. Name all of them, as in lora+norm:8. {_NOTATION}"
+        )
+    return "+".join(adapters), parts[1] if len(parts) > 1 else ("all",)
+
+
+def _list_adapter_words() -> list[str]:
+    """Lists the words by which a stage names adapters."""
+    field = options.find_field(model_options.ModelOptions, "adaptation")
+    known = [each for each in field.metadata["known_parts"] if each != _FREEZE]
+    return [CHOSEN_ADAPTER, *known]
 
 
 def _parse_epochs(text: str, entry: str) -> int:
@@ -113,6 +181,9 @@ def _require_news(
     before: FitStageOptions, stage: FitStageOptions, entry: str
 ) -> None:
     """Raises `UsageError` if a stage trains only layers of the one before."""
+    # An adapter's numbers are new where another method trained before.
+    if stage.adaptation != before.adaptation:
+        return
     # The head trains in every stage.
     if "all" in before.trainable or {*stage.trainable} <= {
         *before.trainable,
@@ -145,23 +216,67 @@ def make_stage_config(
         stage: The stage.
     """
     rate = stage.learning_rate
+    adaptation = stage.choose_adaptation(config.model)
     return options.replace(
         config,
         stages=(),
+        adaptation=adaptation,
         trainable=stage.trainable,
         epochs=stage.epochs,
         learning_rate=config.training.learning_rate if rate is None else rate,
+        # Numbers of an adapter have no pretrained values.
+        l2_sp=config.training.l2_sp if adaptation == _FREEZE else 0.0,
     )
+
+
+def list_adaptations(config: train_config.TrainConfig) -> tuple[str, ...]:
+    """Lists the methods of the stages of a run, each once.
+
+    Args:
+        config: Config of a run with `--stages`.
+    """
+    stages = parse_stages(config.training.stages)
+    found = (each.choose_adaptation(config.model) for each in stages)
+    return tuple(dict.fromkeys(found))
+
+
+def set_rates(
+    config: train_config.TrainConfig, choose_rate: Callable[[str], float]
+) -> train_config.TrainConfig:
+    """Returns a config whose stages all have a learning rate of their own.
+
+    Args:
+        config: Config of a run with `--stages`.
+        choose_rate: Returns the rate of a stage without one, by its method.
+    """
+    stages = iter(parse_stages(config.training.stages))
+    entries = []
+    for number, entry in enumerate(config.training.stages):
+        if number or entry != SOLVED_HEAD:
+            stage = next(stages)
+            if stage.learning_rate is None:
+                adaptation = stage.choose_adaptation(config.model)
+                entry = f"{entry}@{choose_rate(adaptation)!r}"
+        entries.append(entry)
+    return options.replace(config, stages=tuple(entries))
 
 
 def join_stages(config: train_config.TrainConfig) -> train_config.TrainConfig:
     """Returns the config of one stage that trains the layers of all stages.
 
-    Its step needs at least as much memory as that of every stage.
+    Its step needs about as much memory as that of every stage, or more: of an
+    adapter's layers a step holds changed values and gradients, where one that
+    trains them holds gradients and the optimizer's state.
 
     Args:
         config: Config of a run with `--stages`.
     """
     stages = parse_stages(config.training.stages)
     every = dict.fromkeys(e for stage in stages for e in stage.trainable)
-    return options.replace(config, stages=(), trainable=tuple(every))
+    methods = list_adaptations(config)
+    return options.replace(
+        config,
+        stages=(),
+        adaptation=methods[0] if len(methods) == 1 else _FREEZE,
+        trainable=tuple(every),
+    )

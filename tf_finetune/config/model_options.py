@@ -118,18 +118,19 @@ class ModelOptions:
         "without labels, on which exports are checked.",
         used_by=conditions.EVERY_RUN,
     )
-    classes: Literal["new", "keep"] = options.option(
+    classes: Literal["new", "keep", "keep_present"] = options.option(
         "new",
-        "keep: classes of the same name keep their weights in the head of the "
-        "earlier run that --weights names, and only the others are solved; "
-        "new: the whole head is solved.",
+        "keep: all classes of the earlier run that --weights names stay, with "
+        "their weights in its head, also those without pictures, and only the "
+        "others are solved; keep_present: those with pictures alone stay; new: "
+        "the whole head is solved.",
         used_by={"task": ("classification",)},
     )
     class_map: tuple[str, ...] = options.option(
         (),
         "Classes of the earlier run under other names: NEW:OLD renames, "
-        "NEW:OLD+OLD merges.",
-        used_by={"classes": ("keep",)},
+        "NEW:OLD+OLD merges, :OLD drops.",
+        used_by={"classes": ("keep", "keep_present")},
     )
     class_names: str | None = options.option(
         None,
@@ -180,7 +181,8 @@ class ModelOptions:
         "freeze",
         "How fine-tuning changes the backbone: freeze trains the layers of "
         "--trainable and keeps the others as pretrained; lora, norm, bias and "
-        "scale_shift train a few new numbers instead, e.g. lora+norm.",
+        "scale_shift train a few new numbers instead, e.g. lora+norm. With "
+        "--stages it is the method of the stages called adapter.",
         used_by=conditions.FINE_TUNING,
         names_part=True,
         known_parts=("freeze", "lora", "norm", "bias", "scale_shift"),
@@ -217,8 +219,8 @@ class ModelOptions:
         "Learning rate of the backbone's layers by depth: it falls towards the "
         "input by this factor per layer of a network of 27 layers, so that the "
         "first layer of any network has this to the power 27 (0.9: 0.058). "
-        "1: one rate; auto: 0.9 with --trainable=all, except with "
-        "--weights=none, else 1.",
+        "1: one rate; auto: 0.9 with --trainable=all and in stages of all, "
+        "except with --weights=none, else 1.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
         in_recipe=True,
     )
@@ -258,6 +260,11 @@ class ModelOptions:
         """Whether fine-tuning trains the head only (`--trainable=head`)."""
         is_frozen = self.adaptation == "freeze"
         return is_frozen and set(self.trainable) == {"head"}
+
+    @property
+    def keeps_classes(self) -> bool:
+        """Whether the head takes over classes of an earlier run."""
+        return self.classes != "new"
 
     @property
     def moves_all_layers(self) -> bool:

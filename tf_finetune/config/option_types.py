@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from tf_finetune import errors
 
+# The largest float32.
+_LARGEST = 3.4e38
+
 
 def describe_type(kind: Any) -> str:
     """Describes the type of an option in words, for messages and `--help`.
@@ -168,6 +171,11 @@ def require_range(
     # An option without the bound that infinity violates.
     if isinstance(value, float) and math.isinf(value):
         raise errors.UsageError(f"--{name} must be finite, got {value}.")
+    # Computations are in float32, where such numbers are infinite.
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise errors.UsageError(
+            f"--{name} must be at most {_LARGEST}, got {value}."
+        )
 
 
 def require_value(config: Any, name: str, hint: str) -> None:

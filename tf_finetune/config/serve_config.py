@@ -21,6 +21,17 @@ class ServeConfig:
         None,
         "The folder of exported versions; none: export/ in the workdir.",
     )
+    adapters: tuple[str, ...] = options.option(
+        (),
+        "adapter.h5 files or workdirs, in place of a run: one backbone in "
+        "memory, and each adapter a model of its own, called as its workdir or "
+        "file is, or NAME in NAME=PATH.",
+    )
+    weights: str = options.option(
+        "",
+        "Weights that the adapters change, a value of train's --weights; "
+        "empty: those that the files name.",
+    )
     version: int | None = options.option(
         None, "The version to serve; none: the newest."
     )
@@ -72,12 +83,13 @@ class ServeConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.exports is None:
+        _check_adapters(self)
+        if self.exports is None and not self.adapters:
             option_types.require_value(
                 self, "workdir", "the folder that training printed as its "
                 "results.",
             )  # fmt: skip
-        elif self.workdir:
+        elif self.workdir and not self.adapters:
             raise errors.UsageError(
                 f"--exports={self.exports} is served whatever --workdir="
                 f"{self.workdir} holds; give one of them."
@@ -110,3 +122,22 @@ class ServeConfig:
         option_types.require_range(
             self, "timeout_seconds", above=0, at_most=86_400
         )
+
+
+def _check_adapters(config: ServeConfig) -> None:
+    """Raises `UsageError` for options that adapters or exports do not read."""
+    if not config.adapters:
+        if config.weights:
+            raise errors.UsageError(
+                f"--weights={config.weights} is for --adapters, which is not "
+                "given: an exported model holds its weights. Leave it out."
+            )
+        return
+    for name in ("workdir", "exports", "version", "model_name"):
+        value = getattr(config, name)
+        if value not in ("", None):
+            raise errors.UsageError(
+                f"--{name}={value} is for an exported model, and --adapters="
+                f"{','.join(config.adapters)} is served without one. Leave one "
+                "of them out; NAME=PATH names the model of an adapter."
+            )

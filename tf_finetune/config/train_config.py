@@ -186,8 +186,6 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
         option_types.require_range(self, "confidence", above=0, at_most=1)
         option_types.require_range(self, "unlabeled_ratio", at_least=1)
         option_types.require_range(self, "unlabeled_weight", at_least=0)
-        option_types.require_range(self, "distill_temperature", above=0)
-        option_types.require_range(self, "distill_weight", above=0, at_most=1)
 
     @property
     def effective_objective(self) -> str:
@@ -200,11 +198,6 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
         if not self.unlabeled_data:
             return "supervised"
         return teacher_options.OBJECTIVE if self.teacher else "pseudo_label"
-
-    @property
-    def is_used(self) -> bool:
-        """Whether there is an objective on unlabeled pictures, or a teacher."""
-        return bool(self.teacher) or self.effective_objective != "supervised"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,6 +236,16 @@ class TrainConfig:
         check_skipped(self.recipe.recipe_skip)
         if self.recipe.recipe_budget is not None:
             _ = self.recipe.budget_seconds  # Raises for an impossible one.
+
+    @property
+    def adaptations(self) -> tuple[str, ...]:
+        """Methods of fine-tuning: `--adaptation`, or those of the stages."""
+        if not self.training.stages:
+            return (self.model.adaptation,)
+        # Loaded only here: a run of one stage needs none of it.
+        from tf_finetune.config import fit_stage_options
+
+        return fit_stage_options.list_adaptations(self)
 
     @property
     def has_gradient_steps(self) -> bool:

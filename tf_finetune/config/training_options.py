@@ -31,8 +31,10 @@ class TrainingOptions:
         (),
         "Fine-tune in several stages, in place of --trainable and --epochs: "
         "head,top:3,all:7@1e-4 solves the head, trains the layers of top for 3 "
-        "epochs, then all for 7 at that peak learning rate; + joins layers.",
-        used_by={"adaptation": ("freeze",)},
+        "epochs, then all for 7 at that peak learning rate; + joins layers. An "
+        "adapter in place of layers (adapter:8, the one of --adaptation or "
+        "else lora; lora+norm:8; lora/top:8 in some layers) is merged when its "
+        "stage ends.",
     )
     batch_size: int | Literal["auto"] = options.option(
         32,
@@ -170,7 +172,7 @@ class TrainingOptions:
     clip_norm: float | Literal["auto"] | None = options.option(
         "auto",
         "Clip the gradient of all weights together to this norm; auto: 1 with "
-        "--trainable=all, else none.",
+        "--trainable=all and in stages of all, else none.",
         used_by=conditions.FINE_TUNING,
     )
     clip_variable_norm: float | None = options.option(

@@ -8,6 +8,10 @@ import numpy as np
 from tf_finetune import errors
 
 _SHAPES = "[height, width], [height, width, 1] or [height, width, 3]"
+_FILES_HINT = (
+    "Arrays have one class an image; numbers to predict, several labels and "
+    "masks are read from a table or folders (docs/data.md)."
+)
 _EARLY_CHECK_COUNT = 64
 """The scale is checked after this many images, and again after the last."""
 # Early, so that a large data set of floats in 0..1 is refused before thousands
@@ -170,7 +174,8 @@ def _to_class_names(labels: np.ndarray) -> list[str]:
         labels = _decode_one_hot(labels)
     if labels.ndim != 1:
         raise errors.DataError(
-            f"Labels must be one per image; their shape is {labels.shape}."
+            f"Labels must be one per image; their shape is {labels.shape}. "
+            f"{_FILES_HINT}"
         )
     return [_to_class_name(label) for label in labels.tolist()]
 
@@ -181,8 +186,7 @@ def _decode_one_hot(rows: np.ndarray) -> np.ndarray:
     if not ones:
         raise errors.DataError(
             "Labels of several columns must be one-hot: one 1 in each row, "
-            "else 0. Soft labels and several classes per image are not "
-            "supported."
+            f"else 0. {_FILES_HINT}"
         )
     return rows.argmax(1)
 
@@ -193,7 +197,7 @@ def _to_class_name(label: Any) -> str:
     if isinstance(label, float):
         if not label.is_integer():
             raise errors.DataError(
-                f"Labels must be classes, got the number {label}."
+                f"Labels must be classes, got the number {label}. {_FILES_HINT}"
             )
         return str(int(label))
     # int() first: True becomes the class "1", not "True".

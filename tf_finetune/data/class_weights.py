@@ -13,10 +13,11 @@ def weigh_classes(
     """Computes the weight of each class in the loss.
 
     Args:
-        counts: [classes], training pictures of each, at least one.
-        kind: "balanced" weighs a class by n / (classes × its count), so that
-            the mean weight over the examples is 1; "effective_number" as
-            `weigh_by_effective_number` does; "none" weighs all alike.
+        counts: [classes], training pictures of each; 0 for a class that is
+            kept from an earlier run, whose weight is 1.
+        kind: "balanced" weighs a class by n / (classes that occur × its count),
+            so that the mean weight over the examples is 1; "effective_number"
+            as `weigh_by_effective_number` does; "none" weighs all alike.
 
     Returns:
         float32 [classes]; None for "none".
@@ -26,7 +27,10 @@ def weigh_classes(
     if kind == "effective_number":
         return weigh_by_effective_number(counts).astype("float32")
     # n / (classes · count), as scikit-learn's "balanced".
-    return (counts.sum() / (len(counts) * counts)).astype("float32")
+    occurs = counts > 0
+    found = np.ones(len(counts))
+    found[occurs] = counts.sum() / (occurs.sum() * counts[occurs])
+    return found.astype("float32")
 
 
 def weigh_labels(

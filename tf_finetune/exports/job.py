@@ -70,7 +70,34 @@ class ParityReference:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportJob:
+class AnswerFacts:
+    """Facts of a model on which its requests and answers depend.
+
+    Attributes:
+        class_names: Names of classes or targets in the order of the outputs.
+        image_size: Side of the square input, pixels.
+        resize: How a picture becomes square.
+        pixels: How picture files are decoded.
+        task: Name of the task; sets the outputs of a served model.
+        decision: Values that the task chose on validation, such as thresholds.
+        inputs: The inputs of a model of table rows, pictures first; empty for
+            a model of single pictures.
+        out_of_distribution: Whether a served model also returns an
+            out-of-distribution score for each picture.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: picture_options.Resize
+    task: str
+    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inputs: "tuple[input_protocol.Input, ...]" = ()
+    out_of_distribution: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportJob(AnswerFacts):
     """One model to export.
 
     Attributes:
@@ -78,19 +105,10 @@ class ExportJob:
             predictions [batch, …, outputs]; it contains preprocessing, not
             augmentation. A model of table rows takes a dictionary of inputs by
             name, see `fused_model.build_model`.
-        inputs: The inputs of a model of table rows, pictures first; empty for
-            a model of single pictures.
-        class_names: Names of classes or targets in the order of the outputs.
-        image_size: Side of the square input, pixels.
-        resize: How a picture becomes square.
         destination: The folder of exports; for a format of one file also that
             file's path.
         proof: Pictures and predictions of the parity check.
-        task: Name of the task; sets the outputs of a served model.
-        decision: Values that the task chose on validation, such as thresholds.
         name: The model's name on a server.
-        out_of_distribution: Whether a served model also returns an
-            out-of-distribution score for each picture.
         temperature: Entry of `parity.json` about temperature scaling; None: the
             probabilities are not calibrated.
         quantization_reference: More pictures than `proof`, for formats that are
@@ -106,7 +124,6 @@ class ExportJob:
             in 0..1, in place of the task's bounds; empty: those apply.
         calibration: Training pictures on which a quantized export measures the
             ranges of activations.
-        pixels: How picture files are decoded.
         options: Options that the network was built from, for formats that must
             know its backbone; None: they are not known.
         shared: Results that the formats of one command share, such as the
@@ -114,16 +131,9 @@ class ExportJob:
     """
 
     model: "keras.Model"
-    class_names: tuple[str, ...]
-    image_size: int
-    resize: picture_options.Resize
     destination: pathlib.Path
     proof: ParityReference
-    task: str
-    inputs: "tuple[input_protocol.Input, ...]" = ()
-    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = "model"
-    out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None
     quantization_reference: ParityReference | None = None
     unit: float | np.ndarray = 1.0
@@ -131,7 +141,6 @@ class ExportJob:
     measuring_seconds: float = 2.0
     tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
     options: model_options.ModelOptions | None = None
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False

@@ -16,6 +16,7 @@ from tf_finetune.exports import (
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
 from tf_finetune.untrusted import keras_files as untrusted_files
+from tf_finetune.weights import preprocessing
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
@@ -66,6 +67,7 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
         model.save_weights(file.temporary)
         if job.options is not None:
             untrusted_files.write_backbone(file.temporary, job.options.backbone)
+            preprocessing.record_scaling(file.temporary, model)
         figures = file_checks.check_exact(
             "keras_file.py",
             file,

@@ -91,9 +91,43 @@ def build_model(
     # Before anything is built: the head's weights are drawn from this seed.
     keras.utils.set_random_seed(seed)
     made = loading.build_pretrained(options, weights)
-    backbone = made.backbone
+    return _join_head(made, options, task, names, seed)
+
+
+def replace_head(
+    built: Assembly,
+    options: model_options.ModelOptions,
+    task: task_contract.Task,
+    names: Sequence[str],
+) -> Assembly:
+    """Builds another head on the backbone of an assembly, whose layers it has.
+
+    Args:
+        built: The assembly; it is left unchanged.
+        options: The head; the backbone is not built from them.
+        task: As in `build_model`.
+        names: As in `build_model`.
+
+    Returns:
+        A new assembly with a random head. Its backbone has the variables of
+        `built`, unless the head is one that builds the backbone again.
+    """
+    made = loading.PretrainedBackbone(
+        backbone=built.backbone, loaded=built.loaded, changes=built.changes
+    )
+    return _join_head(made, options, task, names, built.seed)
+
+
+def _join_head(
+    made: loading.PretrainedBackbone,
+    options: model_options.ModelOptions,
+    task: task_contract.Task,
+    names: Sequence[str],
+    seed: int,
+) -> Assembly:
+    """Joins a backbone and a new head into an assembly."""
     build_head = heads.HEADS.get(task.head(options.head))
-    top = build_head(backbone, options, task.network.num_outputs(names))
+    top = build_head(made.backbone, options, task.network.num_outputs(names))
     images = top.backbone.model.inputs[0]
     # A list of one would make callers of the models pass a list.
     inputs = list(top.inputs) if len(top.inputs) > 1 else top.inputs[0]

@@ -42,15 +42,19 @@ def choose_graph(
     PyTorch's weights need torchvision's graph, "resnet50+torch", and the
     scaling of pictures that a file beside them tells. Both are named in the
     result, so that the run can be repeated. Other weights change nothing.
+    With `--init_from` the scaling is that of the relative's weights.
 
     Raises:
         UsageError: `--preprocessing` is not that of the weights.
     """
     model = config.model
-    backbone = weights.choose_graph(model.backbone, model.weights)
-    kind = weights.choose_preprocessing(
-        backbone, model.weights, model.preprocessing
-    )
+    if model.init_from is None:
+        backbone = weights.choose_graph(model.backbone, model.weights)
+        origin = backbone, model.weights
+    else:
+        backbone = model.backbone
+        origin = weights.parse_origin(model.init_from)
+    kind = weights.choose_preprocessing(*origin, model.preprocessing)
     return options.replace(config, backbone=backbone, preprocessing=kind)
 
 

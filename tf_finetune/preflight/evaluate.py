@@ -27,7 +27,9 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
     _check_data_options(config)
     # Without --output the figures go into the workdir.
     finished_run_files.check_writable(
-        config.output or config.workdir, config.output
+        config.output or config.workdir,
+        config.output,
+        "file" if config.output else None,
     )
     figures = finished_run_files.load_config_task(config).figures
     for spec in config.fail_below:

@@ -4,8 +4,9 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.config import command_configs, options, train_config
-from tf_finetune.exports import export_flags, torchvision_networks
+from tf_finetune.exports import catalog, export_flags, torchvision_networks
 from tf_finetune.preflight import finished_run_files, unused_options
+from tf_finetune.weights.torch import weights_configs
 from tf_finetune.workdir import workdir_files
 
 _WITHOUT_CERTAINTY = dict.fromkeys(
@@ -31,9 +32,9 @@ def check_export(config: command_configs.ExportConfig) -> None:
         if place.takes_rows:
             export_flags.check_rows(name)
         export_flags.check_packages(name)
-    if "torch" in config.format:
-        _check_torch(config)
     export_flags.check_output(config.output, config.format)
+    if "torch" in config.format:
+        _check_torch(config, pathlib.Path(config.output or place.export))
     finished_run_files.check_writable(
         config.output or place.export, config.output
     )
@@ -82,11 +83,25 @@ def _check_record(
         )
 
 
-def _check_torch(config: command_configs.ExportConfig) -> None:
-    """Raises `UsageError` for a network that torchvision does not have."""
+def _check_torch(
+    config: command_configs.ExportConfig, output: pathlib.Path
+) -> None:
+    """Raises `UsageError` for a network that torchvision does not have.
+
+    Also where the config.json of other weights would be overwritten.
+    """
     options = finished_run_files.load_train_config(config).model
     head = finished_run_files.load_config_task(config).head(options.head)
     torchvision_networks.find_network(options, head)
+    path = export_flags.resolve_file(
+        output, stem="model", suffix=catalog.SUFFIXES["torch"]
+    )
+    if not weights_configs.is_free(path):
+        raise errors.UsageError(
+            f"--format=torch would overwrite "
+            f"{path.with_name(weights_configs.NAME)}, which is not about "
+            f"{path.name}. Name another folder with --output."
+        )
 
 
 def _check_root(root: str | None) -> None:

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Literal
 
 from tf_finetune import errors, files
 from tf_finetune.config import command_configs, train_config
@@ -70,14 +71,19 @@ def check_models(config: FinishedConfig) -> None:
             model_configs.read_checked_config(model, within=place.path)
 
 
-def check_writable(path: str | pathlib.Path, asked: str | None) -> None:
+def check_writable(
+    path: str | pathlib.Path,
+    asked: str | None,
+    kind: Literal["file", "folder"] | None = None,
+) -> None:
     """Raises `UsageError` unless results can be written, before work is done.
 
     Args:
         path: File or folder of the results; it need not exist.
         asked: The value of `--output`, for the message; None: not given.
+        kind: What it must be if it exists; None: either.
     """
-    reason = files.find_write_problem(pathlib.Path(path).expanduser())
+    reason = files.find_write_problem(pathlib.Path(path).expanduser(), kind)
     if reason is None:
         return
     if asked:

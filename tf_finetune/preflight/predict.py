@@ -31,7 +31,9 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
         },
     )
     if config.output:
-        finished_run_files.check_writable(config.output, config.output)
+        # Predictions that are files go into a folder, checked at its use.
+        kind = None if task.files else "file"
+        finished_run_files.check_writable(config.output, config.output, kind)
     finished_run_files.check_models(config)
 
 

@@ -1,6 +1,9 @@
 """Checks of `--stages` that need neither pictures nor TensorFlow."""
 
+from collections.abc import Sequence
+
 from tf_finetune import errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import fit_stage_options, train_config
 from tf_finetune.semi_supervised import catalog as objectives
 
@@ -19,6 +22,7 @@ def check_stages(config: train_config.TrainConfig) -> None:
     stages = fit_stage_options.parse_stages(entries)
     for stage in stages:
         _check_layers(config, stage)
+    _check_adaptation(config, stages)
     _check_head(config, stages)
     rate = config.training.learning_rate
     if rate is not None and fit_stage_options.have_own_rates(entries):
@@ -39,14 +43,31 @@ def check_stages(config: train_config.TrainConfig) -> None:
 def _check_layers(
     config: train_config.TrainConfig, stage: fit_stage_options.FitStageOptions
 ) -> None:
-    """Raises `UsageError` for layers that `--trainable` refuses, too."""
+    """Raises `UsageError` if a run of the stage alone is refused, too."""
     try:
-        fit_stage_options.make_stage_config(config, stage)
+        single = fit_stage_options.make_stage_config(config, stage)
+        adaptation.check_options(single.model)
     except errors.UsageError as error:
         raise errors.UsageError(
             f"--stages: the stage {stage.name}, whose layers are read as those "
             f"of --trainable, is not possible. {error}"
         ) from error
+
+
+def _check_adaptation(
+    config: train_config.TrainConfig,
+    stages: Sequence[fit_stage_options.FitStageOptions],
+) -> None:
+    """Raises `UsageError` for an `--adaptation` that no stage reads."""
+    word, given = fit_stage_options.CHOSEN_ADAPTER, config.model.adaptation
+    if given == "freeze" or any(each.adaptation == word for each in stages):
+        return
+    raise errors.UsageError(
+        f"--adaptation={given} is not read: no stage of --stages="
+        f"{','.join(config.training.stages)} is called {word}. Write such a "
+        f"stage ({word}:8, or {word}/top:8), or leave --adaptation out: layers "
+        "in --stages train themselves."
+    )
 
 
 def _check_head(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from tf_finetune import errors
-from tf_finetune.config import teacher_options, train_config
+from tf_finetune.config import option_types, teacher_options, train_config
 from tf_finetune.semi_supervised import teacher_source
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import lifecycle
@@ -23,12 +23,14 @@ def check_teacher(
         task: The run's task.
 
     Raises:
-        UsageError: The task has no distillation, an option contradicts the
-            teacher, or there is no such model.
+        UsageError: The task has no distillation, an option is impossible or
+            contradicts the teacher, or there is no such model.
         RunError: The teacher's files are damaged or not safe to read.
     """
     options = config.unlabeled
     given = f"--teacher={options.teacher}"
+    option_types.require_range(options, "distill_temperature", above=0)
+    option_types.require_range(options, "distill_weight", above=0, at_most=1)
     if not task.distill:
         raise errors.UsageError(
             f"{given} is not possible with --task={task.name}: a teacher "

@@ -63,7 +63,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     unused_options.check_options(
         config, unused_options.find_training_choices(config, task, head)
     )
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_config(config, head)
@@ -75,7 +75,8 @@ def check_config(config: train_config.TrainConfig) -> None:
 
         stage_options.check_stages(config)
     _check_backbone_updates(config)
-    if config.unlabeled.is_used:
+    asked = config.unlabeled
+    if asked.teacher or asked.effective_objective != "supervised":
         from tf_finetune.preflight import unlabeled_options
 
         unlabeled_options.check_objective(config, task)
@@ -124,10 +125,10 @@ def check_pictures(
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
-    if config.model.classes == "keep":
+    if config.model.keeps_classes:
         from tf_finetune.preflight import kept_classes
 
-        kept_classes.check_names(config, inspected.class_names)
+        kept_classes.check_names(config, inspected)
     if config.unlabeled.teacher:
         from tf_finetune.preflight import teacher
 
@@ -194,8 +195,7 @@ def _check_tensorboard(output: train_config.OutputOptions) -> None:
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "
-            "install 'tf_finetune[tensorboard]'. history.csv is written "
-            "without it."
+            "install 'tf_finetune[tensorboard]'. history.csv needs none."
         )
 
 
@@ -251,8 +251,7 @@ def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
         _refuse(f"--head_units={model.head_units}", "weights", units, memory)
     layers = model.surgery.head_layers
     if (needed := _count_weight_bytes(layers)) > memory:
-        shown = ",".join(layers)
-        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+        _refuse(f"--head_layers={','.join(layers)}", "weights", needed, memory)
 
 
 def _count_weight_bytes(layers: Sequence[str]) -> int:

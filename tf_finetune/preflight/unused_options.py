@@ -197,11 +197,14 @@ def find_training_choices(
         head: The head that `--head` names or leaves to the task.
     """
     asked = config.unlabeled
+    named = "stages" if config.training.stages else "adaptation"
     return {
         "task": lambda: choose_task(task),
         "head": lambda: _choose_part("head", config.model.head, head),
-        "adaptation": lambda: _choose_part(
-            "adaptation", config.model.adaptation, config.model.adaptation
+        "adaptation": lambda: Choice(
+            values="+".join(config.adaptations).split("+"),
+            shown=options.to_flag(named, options.collect_values(config)[named]),
+            known=_list_known("adaptation"),
         ),
         "objective": lambda: _choose_part(
             "objective", asked.objective, asked.effective_objective
@@ -261,7 +264,7 @@ def _choose_part(flag: str, given: str | None, chosen: str) -> Choice:
     """Returns the choice of a part that a flag names or leaves open."""
     origin = f", chosen by --{flag}={options.to_text(given)},"
     return Choice(
-        values=chosen.split("+"),  # Adapters may be joined.
+        values=[chosen],
         shown=f"--{flag}={chosen}" + ("" if given == chosen else origin),
         known=_list_known(flag),
     )

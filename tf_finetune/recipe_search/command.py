@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import fcntl
 import pathlib
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ from tf_finetune.preflight import train as train_preflight
 from tf_finetune.recipe_search import decide, writing
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size_search
+from tf_finetune.workdir import folder_names
 
 Report = Callable[[str], None]
 
@@ -115,7 +115,7 @@ def recipe_run(
         )
     inspected = scan.list_and_inspect(
         training.data,
-        tasks.TASKS.get(training.model.task).labels,
+        tasks.TASKS.get(training.model.task).choose_labels(training),
         cache_dir=training.output.cache_folder,
     )
     train_preflight.check_pictures(training, inspected)
@@ -153,10 +153,9 @@ def choose_folder(config: recipe_config.RecipeConfig) -> pathlib.Path:
     """
     if config.output:
         return pathlib.Path(config.output).expanduser()
-    data = pathlib.PurePath(config.data.data).stem or config.data.data
-    name = f"{data[:100]}-{config.model.backbone[:60]}"
-    name = re.sub(r"[^\w.@-]+", "-", name).strip("-")
-    return pathlib.Path("runs") / f"recipe-{name}"
+    return folder_names.name_folder(
+        config.data.data, before="recipe", after=config.model.backbone
+    )
 
 
 def _decide(

@@ -3,14 +3,16 @@
 import dataclasses
 import json
 import math
+import os
 import pathlib
+import platform
 import subprocess
 import sys
 
 import keras
 from absl import logging
 
-from tf_finetune import files
+from tf_finetune import environment, files
 from tf_finetune.exports import float32_model
 from tf_finetune.exports.parity import fresh_process
 
@@ -141,3 +143,14 @@ def time_graphs(folder: pathlib.Path) -> dict[str, NetworkLatency]:
             said[-1] if said else "their process ended without a message",
         )
     return found
+
+
+def describe_device() -> str:
+    """Describes host, processor, threads and devices, to key latencies by."""
+    hardware = environment.describe_environment()["hardware"]
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
+    devices = ", ".join(hardware["devices"])
+    return (
+        f"{platform.node()}: {hardware['machine']}, {hardware['cpus']} cores, "
+        f"threads {threads}, oneDNN {environment.describe_onednn()}, {devices}"
+    )

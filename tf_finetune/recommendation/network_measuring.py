@@ -6,12 +6,11 @@ built.
 
 import contextlib
 import dataclasses
-import os
+import functools
 import pathlib
-import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import environment, version
+from tf_finetune import version
+from tf_finetune.adaptation import method
 from tf_finetune.config import recommend_config, train_config
 from tf_finetune.data import examples
 from tf_finetune.data.images import decoding, verification
@@ -72,8 +72,17 @@ class NetworkMeasuring:
         self._held = held
         self._cache_dir = pathlib.Path(config.cache_dir).expanduser()
         self._open: dict[candidates.Candidate, _Network] = {}
-        self._files = {each: self._open_file(each) for each in found}
-        self._device = describe_device()
+        facts = {each: self._list_facts(each) for each in found}
+        weights = {each: candidates.hash_weights(each) for each in found}
+        make = functools.partial(measurements.MeasurementFile, self._cache_dir)
+        self._files = {
+            each: make(facts[each] | {"weights": weights[each]})
+            for each in found
+        }
+        # Weights do not change latencies: networks of one graph share a file.
+        graphs = {str(known): make(known) for known in facts.values()}
+        self._graphs = {each: graphs[str(facts[each])] for each in found}
+        self._device = network_costs.describe_device()
 
     def measure_sizes(
         self, found: Sequence[candidates.Candidate]
@@ -88,21 +97,31 @@ class NetworkMeasuring:
 
         Those that could not be timed are logged and left out.
         """
-        known = {
+        missing = [each for each in found if not self._read_latency(each)]
+        # Networks that differ by their weights alone are timed once.
+        if networks := {self._graphs[each]: each for each in missing}:
+            self._time_networks(networks)
+        return {
             each: network_costs.NetworkLatency(**values)
             for each in found
-            if (values := self._files[each].get("latency", self._device))
+            if (values := self._read_latency(each))
         }
-        missing = [each for each in found if each not in known]
-        if not missing:
-            return known
+
+    def _read_latency(self, candidate: candidates.Candidate) -> Any:
+        return self._graphs[candidate].get("latency", self._device)
+
+    def _time_networks(
+        self,
+        networks: Mapping[measurements.MeasurementFile, candidates.Candidate],
+    ) -> None:
+        """Times one candidate for each file of latencies, and writes them."""
         logging.info(
             "Measuring the latency of %d networks, batch 1 and 32.",
-            len(missing),
+            len(networks),
         )
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            for number, each in enumerate(missing):
+            for number, each in enumerate(networks.values()):
                 network_costs.write_graph(
                     self._build(each).built.model,
                     each.image_size,
@@ -110,13 +129,9 @@ class NetworkMeasuring:
                     f"{number:04d}",
                 )
             timed = network_costs.time_graphs(folder)
-        for number, each in enumerate(missing):
+        for number, file in enumerate(networks):
             if (latency := timed.get(f"{number:04d}")) is not None:
-                known[each] = latency
-                self._files[each].put(
-                    "latency", self._device, dataclasses.asdict(latency)
-                )
-        return known
+                file.put("latency", self._device, dataclasses.asdict(latency))
 
     def is_known(
         self,
@@ -234,7 +249,7 @@ class NetworkMeasuring:
         if used > _OPEN_PARAMETERS:
             self._open.clear()
         config = training_config.make_config(self._config, candidate)
-        built = assembly.build_model(
+        built = method.build_model(
             config.model,
             tasks.TASKS.get(config.model.task),
             self._class_names,
@@ -271,28 +286,15 @@ class NetworkMeasuring:
         probe = f"probe-{self._config.seed}" if with_probe else "no-probe"
         return f"{content}/{probe}"
 
-    def _open_file(
-        self, candidate: candidates.Candidate
-    ) -> measurements.MeasurementFile:
-        # Everything that changes features or sizes, and nothing else.
-        facts = {
-            "backbone": candidate.backbone,
-            "weights": candidates.hash_weights(candidate),
+    def _list_facts(self, candidate: candidates.Candidate) -> dict[str, Any]:
+        """Lists all but the weights that the measurements depend on."""
+        model = training_config.make_config(self._config, candidate).model
+        return {
+            "backbone": model.backbone,
+            "preprocessing": model.preprocessing,
             "image_size": candidate.image_size,
             "resize": self._config.resize,
-            "pixels": train_config.TrainConfig().model.pixels.key,
+            "pixels": model.pixels.key,
             "decoder": decoding.VERSION,
             "versions": [version.VERSION, tf.__version__, keras.__version__],
         }
-        return measurements.MeasurementFile(self._cache_dir, facts)
-
-
-def describe_device() -> str:
-    """Describes host, processor, threads and devices, to key latencies by."""
-    hardware = environment.describe_environment()["hardware"]
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
-    devices = ", ".join(hardware["devices"])
-    return (
-        f"{platform.node()}: {hardware['machine']}, {hardware['cpus']} cores, "
-        f"threads {threads}, oneDNN {environment.describe_onednn()}, {devices}"
-    )

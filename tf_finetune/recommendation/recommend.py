@@ -6,7 +6,6 @@ Nothing here imports TensorFlow before flags and files are known to be good.
 import contextlib
 import dataclasses
 import pathlib
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from tf_finetune.preflight import unused_options
 from tf_finetune.recommendation import candidates
 from tf_finetune.runs import time_budget
 from tf_finetune.tasks import catalog as tasks
+from tf_finetune.workdir import folder_names
 
 if TYPE_CHECKING:
     from tf_finetune.recommendation import ranking
@@ -109,7 +109,7 @@ def recommend_run(
     found = candidates.list_candidates(config)
     # Now, rather than when the measurements are made and cannot be saved.
     folder = choose_folder(config)
-    if problem := files.find_write_problem(folder):
+    if problem := files.find_write_problem(folder, "folder"):
         raise errors.UsageError(
             f"--output={folder} cannot be written: {problem}. Choose another "
             "folder."
@@ -122,14 +122,14 @@ def recommend_run(
     # Importing TensorFlow takes seconds, which refused commands do not spend.
     environment.start_tensorflow()
     ranked = _compare(config, found, data, folder, budget)
-    from tf_finetune.recommendation import network_measuring, result_files
+    from tf_finetune.recommendation import network_costs, result_files
 
     content = result_files.build_json(
         config,
         ranked,
         budget,
         fingerprint=data.fingerprint,
-        device=network_measuring.describe_device(),
+        device=network_costs.describe_device(),
     )
     return _save(content, ranked, folder, report)
 
@@ -173,9 +173,7 @@ def choose_folder(config: recommend_config.RecommendConfig) -> pathlib.Path:
     """
     if config.output:
         return pathlib.Path(config.output).expanduser()
-    data = pathlib.PurePath(config.data.data).stem or config.data.data
-    name = re.sub(r"[^\w.@-]+", "-", data).strip("-")
-    return pathlib.Path("runs") / f"recommend-{name[:100]}"
+    return folder_names.name_folder(config.data.data, before="recommend")
 
 
 def _list_pictures(

@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from tf_finetune.config import options, recommend_config, train_config
+from tf_finetune.preflight import config_completion
 from tf_finetune.recommendation import candidates
 
 
@@ -18,11 +19,13 @@ def make_config(
         candidate: Backbone and weights of the run.
 
     Returns:
-        A config with the defaults of training in all other options.
+        A config with the defaults of training in all other options, the
+        backbone in the graph of its weights.
     """
-    return options.from_keywords(
+    found = options.from_keywords(
         train_config.TrainConfig, _collect_keywords(config, candidate)
     )
+    return config_completion.choose_graph(found)
 
 
 def format_command(

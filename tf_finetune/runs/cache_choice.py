@@ -191,7 +191,11 @@ def _choose_faster(context: contexts.RunContext) -> CacheChoice:
         cost_estimate.format_duration(off),
     )
     if on < off:
-        return CacheChoice(reads_cache=True, trainer=trainer)
+        # It would remember the logits of a head that is not solved yet.
+        reuses = not context.config.model.keeps_classes
+        return CacheChoice(
+            reads_cache=True, trainer=trainer if reuses else None
+        )
     return CacheChoice(reads_cache=False)
 
 

@@ -20,7 +20,7 @@ from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
 from tf_finetune.untrusted import keras_files
-from tf_finetune.weights import loading, weights_source
+from tf_finetune.weights import loading, preprocessing, weights_source
 from tf_finetune.workdir import json_schema
 
 _FOLDER = "transplants"
@@ -88,8 +88,16 @@ def fill_backbone(
     """
     options = config.model
     name, weights = weights_source.parse_origin(options.init_from)
-    target = build.build(options.backbone, image_size=options.image_size)
-    source = build.build(name, image_size=target.image_size)
+    target = build.build(
+        options.backbone,
+        image_size=options.image_size,
+        preprocessing=options.preprocessing,
+    )
+    source = build.build(
+        name,
+        image_size=target.image_size,
+        preprocessing=options.preprocessing,
+    )
     loading.load(source, weights)
     pictures = _list_training_pictures(config, inspected, target.image_size)
     chosen = _choose_pictures(pictures, target, config.seed)
@@ -106,6 +114,7 @@ def fill_backbone(
             with files.replacing(path) as temporary:
                 target.model.save_weights(temporary)
                 keras_files.write_backbone(temporary, options.backbone)
+                preprocessing.record_scaling(temporary, target.model)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
         layers = json_schema.read_json(
             about,

@@ -138,7 +138,7 @@ def prepare_trainer(
     network = above.suffix if above else context.assembly.trainer
     with context.strategy.scope():
         trainer = fine_tuning.compile_trainer(
-            context.adapted.build_trainer(network),
+            _protect_classes(context, context.adapted.build_trainer(network)),
             context.config,
             adapted=context.adapted,
             loss=context.loss,
@@ -155,11 +155,22 @@ def prepare_trainer(
         return trainer
 
 
+def _protect_classes(
+    context: contexts.RunContext, network: keras.Model
+) -> keras.Model:
+    if not context.config.model.keeps_classes:
+        return network
+    from tf_finetune.runs import kept_classes  # Only for such classes.
+
+    return kept_classes.remember_logits(context, network)
+
+
 @contextlib.contextmanager
 def enter_training(context: contexts.RunContext) -> Iterator[None]:
     """Enters the strategy's scope; the backbone computes in `--precision`.
 
     Leaving the block restores both; the backbone computes in float32 again.
+    Within it the head's columns of classes without pictures do not move.
 
     Args:
         context: The run.
@@ -169,5 +180,16 @@ def enter_training(context: contexts.RunContext) -> Iterator[None]:
         device_settings.apply_policy(
             context.assembly.backbone.model, context.settings.precision
         ),
+        _hold_columns(context),
     ):
         yield
+
+
+def _hold_columns(
+    context: contexts.RunContext,
+) -> contextlib.AbstractContextManager:
+    if not context.config.model.keeps_classes:
+        return contextlib.nullcontext()
+    from tf_finetune.runs import kept_classes  # Only for such classes.
+
+    return kept_classes.hold_columns(context)

@@ -100,7 +100,7 @@ def solve_head(
         )
     model = copy_to_one_device(context.assembly.head, context.strategy)
     problem = _make_problem(context, model, features)
-    if context.config.model.classes == "keep":
+    if context.config.model.keeps_classes:
         # Loaded only where classes of an earlier run are kept.
         from tf_finetune.runs import kept_classes
 

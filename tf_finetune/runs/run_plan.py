@@ -25,7 +25,7 @@ class StageTexts:
         length: Number of epochs.
         rate: Learning rate and its origin.
         updates: Further settings of its steps.
-        adaptation: Effect of the adaptation method.
+        adaptation: The adaptation method and its effect.
         boundary: Part of the network that can be cached.
     """
 
@@ -100,8 +100,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"optimizer: {options.optimizer}, {stages.rate}, "
             f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
             f"of the steps{stages.updates}",
-            f"adaptation: {context.config.model.adaptation} (--adaptation); "
-            f"{stages.adaptation}",
+            f"adaptation: {stages.adaptation}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
             f"(--loss={options.loss}); augmentation: {options.augmentation}",
             f"cache: {context.config.output.cache} (--cache); "
@@ -125,7 +124,10 @@ def _format_stages(context: contexts.RunContext) -> StageTexts:
         length=f"at most {data_statistics.format_count(epochs, 'epoch')}",
         rate=f"learning rate {format_rate(context)}",
         updates=format_updates(context.config, context.adapted),
-        adaptation=context.adapted.description,
+        adaptation=(
+            f"{context.config.model.adaptation} (--adaptation); "
+            f"{context.adapted.description}"
+        ),
         boundary=describe_boundary(context.networks.boundary),
     )
 
@@ -138,7 +140,7 @@ def _describe_weights(context: contexts.RunContext) -> str:
 
 def _describe_classes(context: contexts.RunContext) -> str:
     """Describes the origin of the classes where an earlier run's are kept."""
-    if context.config.model.classes != "keep":
+    if not context.config.model.keeps_classes:
         return ""
     from tf_finetune.runs import kept_classes
 

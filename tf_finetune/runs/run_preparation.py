@@ -25,7 +25,7 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
-from tf_finetune.weights import weights_file, weights_source
+from tf_finetune.weights import weights_file
 from tf_finetune.workdir import lifecycle, workdir_files
 
 if TYPE_CHECKING:
@@ -148,15 +148,10 @@ def _build_model(
 ) -> _Model:
     """Builds the network, split below the first layer that trains."""
     options, names = config.model, inspected.class_names
-    if weights_source.is_adapter(options.backbone, options.weights):
-        from tf_finetune.adaptation import composition  # Only for adapters.
-
-        built = composition.build_model(options, task, names, config.seed)
-    else:
-        weights = str(filled.path) if filled else options.weights
-        built = assembly.build_model(
-            options, task, names, config.seed, weights=weights
-        )
+    weights = str(filled.path) if filled else options.weights
+    built = method.build_model(
+        options, task, names, config.seed, weights=weights
+    )
     if filled:
         built = dataclasses.replace(built, loaded=filled.describe(built.loaded))
     stages: Sequence[contexts.PreparedStage] = ()

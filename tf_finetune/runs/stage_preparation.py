@@ -76,9 +76,13 @@ def _require_new_variables(
     raise errors.UsageError(
         f"--stages: the stage {options.name} trains no weight {other}. Name "
         "layers with weights that train (batch norms do not, unless "
-        "--freeze_batch_norm=false), or leave the stage out."
+        "--freeze_batch_norm=false), another adapter, or leave the stage out."
     )
 
 
-def _list_variables(adapted: method.Adapted) -> set[int]:
+def _list_variables(adapted: method.Adapted) -> set[int | str]:
+    """Lists the trained variables, by identity or by an adapter's names."""
+    if adapted.adapter:
+        # The numbers of two stages are two variables with one name.
+        return {*adapted.adapter.numbers}
     return {id(each) for some in adapted.trained.values() for each in some}

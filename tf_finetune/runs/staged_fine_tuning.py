@@ -118,6 +118,7 @@ def fine_tune_stages(
         outcome = _fit_stage(stage, name, trainer, feed, table)
         table = [*table, *history.make_rows(name, outcome.rows)]
         facts.append(_describe_stage(stage, name, outcome, given))
+        _log_merging(stage, name)
     return StagedResult(
         context=stage,
         activations=given.activations,
@@ -246,6 +247,17 @@ def _fit_stage(
         )
 
 
+def _log_merging(stage: contexts.RunContext, name: str) -> None:
+    adapter = stage.adapted.adapter
+    if adapter is not None:
+        logging.info(
+            "%s: %s is merged into the weights of the backbone (%d arrays)",
+            name,
+            stage.config.model.adaptation,
+            len(adapter.targets),
+        )
+
+
 def _describe_stage(
     stage: contexts.RunContext,
     name: str,
@@ -253,10 +265,12 @@ def _describe_stage(
     given: StageInput,
 ) -> dict[str, Any]:
     """Returns the entry of a stage in run.json."""
+    resolved = optimizers.resolve_options(stage.config)
     return {
         "name": name,
+        "adaptation": stage.config.model.adaptation,
         "epochs": len(outcome.rows),
         "kept_epoch": outcome.best + 1,
-        "learning_rate": optimizers.choose_learning_rate(stage.config.training),
+        "learning_rate": optimizers.choose_learning_rate(resolved),
         "cache": given.cache,
     }

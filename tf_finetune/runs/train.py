@@ -116,7 +116,7 @@ def train(
         if config.data.takes_rows:
             figures = _fuse_inputs(context, result, figures)
     results.save_results(context, result)
-    if context.adapted.adapter:
+    if any(e.adapted.adapter for e in context.stages or [context]):
         # Loaded only here: other runs need no adapters.
         from tf_finetune.runs import adapter_record
 

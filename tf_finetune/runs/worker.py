@@ -21,7 +21,7 @@ def run_worker(config: train_config.TrainConfig) -> None:
     """
     inspected = scan.list_and_inspect(
         config.data,
-        tasks.TASKS.get(config.model.task).labels,
+        tasks.TASKS.get(config.model.task).choose_labels(config),
         cache_dir=config.output.cache_folder,
     )
     # What it writes all the same goes into a folder that nobody reads.

@@ -8,14 +8,14 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
 from tf_finetune.serving import failures
 
 Arrays = Mapping[str, np.ndarray]
-Run = Callable[[str, Arrays], Arrays]
+Run = Callable[[Hashable, Arrays], Arrays]
 
 # Pads arrays of different sizes; no class has this index.
 _PADDING_VALUE = 255
@@ -77,8 +77,8 @@ class Batcher:
     each of them is computed alone, so that only the faulty one gets the error.
 
     Args:
-        run: Maps a signature's name and arrays of equal length to arrays of
-            that length.
+        run: Maps a signature and arrays of equal length to arrays of that
+            length.
         limits: Limits of batches and of the queue.
     """
 
@@ -97,7 +97,7 @@ class Batcher:
 
     def answer(
         self,
-        signature: str,
+        signature: Hashable,
         inputs: Arrays,
         weights: np.ndarray | int = 0,
         *,
@@ -106,7 +106,7 @@ class Batcher:
         """Computes the function for a request's rows and waits for the result.
 
         Args:
-            signature: The signature's name.
+            signature: The signature.
             inputs: Arrays [rows, …] by name.
             weights: int [rows], or one number for all: the cost of a row, in
                 the unit of `BatchLimits.max_batch_weight`.
@@ -142,7 +142,7 @@ class Batcher:
 
     def _split_request(
         self,
-        signature: str,
+        signature: Hashable,
         inputs: Arrays,
         weights: np.ndarray | int,
         alone: bool,

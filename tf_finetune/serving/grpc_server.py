@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -18,7 +18,12 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_finetune.serving import failures, service, tensor_info
+from tf_finetune.serving import (
+    failures,
+    service,
+    service_lookup,
+    tensor_info,
+)
 from tf_finetune.serving.web import request_bodies
 
 # gRPC's code by HTTP status.
@@ -32,7 +37,7 @@ _SIGNATURES = "signature_def"
 
 
 def start_server(
-    served: service.Service,
+    services: Sequence[service.Service],
     address: str,
     *,
     max_request_bytes: int,
@@ -40,10 +45,10 @@ def start_server(
     timeout_seconds: float,
     budget: request_bodies.ByteBudget,
 ) -> tuple[grpc.Server, int]:
-    """Starts a gRPC server of one model.
+    """Starts a gRPC server of one or several models.
 
     Args:
-        served: The model.
+        services: The models.
         address: HOST:PORT; port 0: a free one.
         max_request_bytes: Largest size of a message, and of the arrays that it
             expands to.
@@ -74,7 +79,7 @@ def start_server(
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionServicer(served, max_request_bytes, budget), server
+        _PredictionServicer(services, max_request_bytes, budget), server
     )
     port = server.add_insecure_port(address)
     if not port:
@@ -105,15 +110,15 @@ def _translate_errors(call: Callable) -> Callable:
 class _PredictionServicer(
     prediction_service_pb2_grpc.PredictionServiceServicer
 ):
-    """PredictionService of one model; other calls return UNIMPLEMENTED."""
+    """PredictionService of models; other calls return UNIMPLEMENTED."""
 
     def __init__(
         self,
-        served: service.Service,
+        services: Sequence[service.Service],
         max_bytes: int,
         budget: request_bodies.ByteBudget,
     ) -> None:
-        self._service = served
+        self._services = tuple(services)
         self._max_bytes = max_bytes
         self._budget = budget
 
@@ -122,19 +127,17 @@ class _PredictionServicer(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Computes named tensors from named tensors."""
-        spec = self._resolve_spec(request.model_spec)
-        infos = self._service.model.signature(spec.signature_name).inputs
+        served, spec = self._find_model(request.model_spec)
+        infos = served.model.signature(spec.signature_name).inputs
         claimed = tensor_info.measure_claimed_bytes(
-            request.inputs, infos, self._service.check_rows
+            request.inputs, infos, served.check_rows
         )
         self._require_within_limit(claimed)
         with contextlib.ExitStack() as ends:
             # The message and the arrays made of it are in memory together.
             with self._budget.reserve(request.ByteSize() + claimed):
                 inputs = tensor_info.to_arrays(request.inputs, infos)
-                outputs = self._service.predict(
-                    spec.signature_name, inputs, ends
-                )
+                outputs = served.predict(spec.signature_name, inputs, ends)
             response = predict_pb2.PredictResponse(model_spec=spec)
             for name in _filter_outputs(outputs, list(request.output_filter)):
                 tensor = tensor_info.from_array(outputs[name])
@@ -153,9 +156,9 @@ class _PredictionServicer(
         context: grpc.ServicerContext,
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
-        spec = self._resolve_spec(request.model_spec)
-        with self._reserve_examples(request) as examples:
-            results = self._service.classify(spec.signature_name, examples)
+        served, spec = self._find_model(request.model_spec)
+        with self._reserve_examples(served, request) as examples:
+            results = served.classify(spec.signature_name, examples)
         response = classification_pb2.ClassificationResponse(model_spec=spec)
         for classes in results:
             one = response.result.classifications.add()
@@ -170,9 +173,9 @@ class _PredictionServicer(
         context: grpc.ServicerContext,
     ) -> regression_pb2.RegressionResponse:
         """Gives one number for each tf.train.Example message."""
-        spec = self._resolve_spec(request.model_spec)
-        with self._reserve_examples(request) as examples:
-            values = self._service.regress(spec.signature_name, examples)
+        served, spec = self._find_model(request.model_spec)
+        with self._reserve_examples(served, request) as examples:
+            values = served.regress(spec.signature_name, examples)
         response = regression_pb2.RegressionResponse(model_spec=spec)
         for value in values:
             response.result.regressions.add(value=value)
@@ -185,7 +188,7 @@ class _PredictionServicer(
         context: grpc.ServicerContext,
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Returns the signatures."""
-        spec = self._resolve_spec(request.model_spec)
+        served, spec = self._find_model(request.model_spec)
         fields = list(request.metadata_field)
         if fields != [_SIGNATURES]:
             raise failures.RequestError(
@@ -193,7 +196,7 @@ class _PredictionServicer(
                 f"metadata_field must be [{_SIGNATURES!r}], got {fields}.",
             )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in self._service.model.get_definitions().items():
+        for name, definition in served.model.get_definitions().items():
             signatures.signature_def[name].CopyFrom(definition)
         spec.signature_name = ""
         response = get_model_metadata_pb2.GetModelMetadataResponse(
@@ -213,29 +216,33 @@ class _PredictionServicer(
     @contextlib.contextmanager
     def _reserve_examples(
         self,
+        served: service.Service,
         request: classification_pb2.ClassificationRequest
         | regression_pb2.RegressionRequest,
     ) -> Iterator[list[bytes]]:
         """Yields serialized Examples; their bytes are reserved in the block."""
         # Counted before they are merged: a context is repeated in each example.
-        self._service.check_rows(_count_examples(request.input))
+        served.check_rows(_count_examples(request.input))
         size = _measure_merged_bytes(request.input)
         self._require_within_limit(size)
         with self._budget.reserve(request.ByteSize() + size):
             yield _serialize_examples(request.input)
 
-    def _resolve_spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
-        """Checks the requested model; returns the spec of the served one."""
+    def _find_model(
+        self, asked: model_pb2.ModelSpec
+    ) -> tuple[service.Service, model_pb2.ModelSpec]:
+        """Returns the requested model and the spec of the served version."""
         has_version = asked.HasField("version")
         version = asked.version.value if has_version else None
-        self._service.require(asked.name, version, asked.version_label)
-        model = self._service.model
+        served = service_lookup.find_service(
+            self._services, asked.name, version, asked.version_label
+        )
         spec = model_pb2.ModelSpec(
-            name=model.name,
+            name=served.model.name,
             signature_name=asked.signature_name or service.DEFAULT_SIGNATURE,
         )
-        spec.version.value = model.version
-        return spec
+        spec.version.value = served.model.version
+        return served, spec
 
 
 def _count_examples(given: Any) -> int:

@@ -1,6 +1,5 @@
-"""SavedModel of a version, loaded with plain TensorFlow, called with arrays."""
+"""Model of a server: named TensorFlow functions, called with arrays."""
 
-import contextlib
 import dataclasses
 import pathlib
 import re
@@ -10,20 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from google.protobuf import json_format, message
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from google.protobuf import json_format
+from tensorflow.core.protobuf import meta_graph_pb2
 
-from tf_finetune import errors, files, terminal_escapes
+from tf_finetune import terminal_escapes
 from tf_finetune.serving import failures, tensor_info
 
-_CONFIG = "model.config"
-# Largest model.config that is read.
-_CONFIG_BYTES = 1 << 20
-
-_LABELS = pathlib.Path("assets") / "labels.txt"
-_COLUMNS = pathlib.Path("assets") / "columns.json"
-# Bytes; a million class names take a quarter of it.
-_LARGEST_ASSET = 64 * 2**20
 # Node names, stack positions and the failing op in TensorFlow's messages.
 _GRAPH_POSITIONS = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 
@@ -101,43 +92,49 @@ def _is_scalar_per_row(info: tensor_info.TensorInfo | None) -> bool:
 
 
 class ServedModel:
-    """One version of an exported model, loaded and ready to be called.
+    """One version of a model, ready to be called.
 
     Args:
-        folder: The version's folder, whose name is its number.
-        name: The model's name in requests.
+        functions: Concrete functions by signature, of named tensors.
+        definitions: Protocol buffers of the signatures, and of others.
+        owner: Object that has the variables and tables of the functions, which
+            do not keep them.
 
     Attributes:
         name: The model's name in requests.
         version: The version's number.
         signatures: Signatures by name.
-        labels: The class names in the order of the outputs; empty if the export
-            has none.
+        labels: The class names in the order of the outputs; empty if there are
+            none.
         columns: By input, the names of its table columns in order; empty for
             a model that does not take rows of a table.
+        variables: The variables that its functions read, each once.
+        folder: The version's folder; None where the model was made in memory.
     """
 
-    def __init__(self, folder: pathlib.Path, *, name: str) -> None:
-        """Loads a version's folder, with TensorFlow alone.
-
-        Raises:
-            RunError: It is not a SavedModel for serving, or it is damaged.
-        """
-        self.name = name
-        self.version = int(folder.name)
-        try:
-            self._definitions = _read_definitions(folder)
-            self._loaded = tf.saved_model.load(str(folder))
-            self.columns = _read_columns(folder)
-            self.labels = _read_labels(folder)
-        except (OSError, ValueError, LookupError, tf.errors.OpError,
-                message.DecodeError) as error:  # fmt: skip
-            raise errors.RunError(
-                f"{folder} cannot be loaded as a SavedModel: {error}"
-            ) from error
+    def __init__(
+        self,
+        functions: Mapping[str, Any],
+        definitions: Mapping[str, meta_graph_pb2.SignatureDef],
+        owner: Any,
+        *,
+        name: str,
+        version: int,
+        labels: tuple[str, ...] = (),
+        columns: Mapping[str, list[str]] | None = None,
+        folder: pathlib.Path | None = None,
+    ) -> None:
+        """Describes the signatures of the functions."""
+        self.name, self.version = name, version
+        self.labels, self.columns = labels, dict(columns or {})
+        self.folder = folder
+        self._functions, self._owner = dict(functions), owner
+        self._definitions = dict(definitions)
+        held = [v for each in functions.values() for v in each.graph.variables]
+        self.variables = [*{id(each): each for each in held}.values()]
         self.signatures = {
             each: _make_signature(each, self._definitions[each])
-            for each in sorted(self._loaded.signatures)
+            for each in sorted(functions)
         }
 
     def signature(self, name: str) -> Signature:
@@ -175,7 +172,7 @@ class ServedModel:
             for name, array in inputs.items()
         }
         try:
-            outputs = self._loaded.signatures[signature](**tensors)
+            outputs = self._functions[signature](**tensors)
         # InvalidArgument: the values are at fault, not the server.
         except tf.errors.InvalidArgumentError as error:
             raise failures.RequestError(
@@ -208,17 +205,6 @@ class ServedModel:
         }
 
 
-def _read_definitions(
-    folder: pathlib.Path,
-) -> dict[str, meta_graph_pb2.SignatureDef]:
-    saved = saved_model_pb2.SavedModel()
-    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
-    for graph in saved.meta_graphs:
-        if tf.saved_model.SERVING in graph.meta_info_def.tags:
-            return dict(sorted(graph.signature_def.items()))
-    raise ValueError("it holds no graph for serving.")
-
-
 def _make_signature(name: str, definition: Any) -> Signature:
     def infos(tensors: Mapping) -> tuple[tensor_info.TensorInfo, ...]:
         return tuple(_make_tensor_info(n, tensors[n]) for n in sorted(tensors))
@@ -238,35 +224,6 @@ def _make_tensor_info(
     return tensor_info.TensorInfo(name, dtype, shape)
 
 
-def _read_labels(folder: pathlib.Path) -> tuple[str, ...]:
-    path = folder / _LABELS
-    if not path.is_file():
-        return ()
-    content = files.read_bytes(path, limit=_LARGEST_ASSET, within=folder)
-    text = content.decode(errors="replace")
-    return tuple(text.removesuffix("\n").split("\n"))
-
-
-def _read_columns(folder: pathlib.Path) -> dict[str, list[str]]:
-    path = folder / _COLUMNS
-    # A model from elsewhere may have an unrelated file of that name.
-    try:
-        found = (
-            files.read_json(path, limit=_LARGEST_ASSET, within=folder)
-            if path.is_file()
-            else {}
-        )
-    except ValueError:
-        return {}
-    if not isinstance(found, dict) or "image_bytes" not in found:
-        return {}
-    return found if all(map(_are_names, found.values())) else {}
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(e, str) for e in value)
-
-
 def _convert_to_array(tensor: tf.Tensor) -> np.ndarray:
     value = tensor.numpy()
     # A scalar string comes as bytes, from which NumPy would strip zeros.
@@ -278,21 +235,3 @@ def _simplify_message(error: tf.errors.OpError) -> str:
     last = error.message.rpartition("<stack traces unavailable>")[2]
     text = " ".join(_GRAPH_POSITIONS.sub("", last).split())
     return text or type(error).__name__
-
-
-def read_model_name(folder: pathlib.Path) -> str:
-    """Reads the model's name from the export's `model.config`.
-
-    Args:
-        folder: The folder of versions, in which that file may be.
-
-    Returns:
-        The name, or "model" if there is no such file or no name in it.
-    """
-    path = folder / _CONFIG
-    text = ""
-    with contextlib.suppress(OSError):
-        text = files.read_text(path, limit=_CONFIG_BYTES)
-    # A text protocol buffer, of which only the first `name` is needed.
-    found = re.search(r"""\bname\s*:\s*["']([A-Za-z0-9_.@-]+)["']""", text)
-    return found[1] if found else "model"

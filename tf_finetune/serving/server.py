@@ -1,12 +1,11 @@
-"""Server of one version, from its start to its graceful end."""
+"""Server of models, from its start to its graceful end."""
 
 import contextlib
 import importlib.util
-import pathlib
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
@@ -14,7 +13,9 @@ from tf_finetune.config import serve_config
 from tf_finetune.serving.web import request_bodies
 
 if TYPE_CHECKING:
-    from tf_finetune.serving import service
+    from tf_finetune.serving import served_model, service
+
+    LoadModels = Callable[[], Sequence[served_model.ServedModel]]
 
 # Time that running requests get after a signal to stop.
 _GRACE_SECONDS = 30.0
@@ -61,18 +62,18 @@ def check_libraries() -> None:
         )
 
 
-def serve_folder(
-    folder: pathlib.Path,
+def serve_models(
+    load: "LoadModels",
     config: serve_config.ServeConfig,
     *,
     report: Callable[[str], None],
 ) -> None:
-    """Serves one version of a model until SIGTERM or SIGINT (Ctrl-C).
+    """Serves models until SIGTERM or SIGINT (Ctrl-C).
 
     Running requests are finished first; a second signal ends at once.
 
     Args:
-        folder: The version's folder, which holds a SavedModel.
+        load: Loads the models, at least one.
         config: Where to listen, and the limits.
         report: Called with the addresses once they accept requests.
 
@@ -82,7 +83,7 @@ def serve_folder(
     """
     with (
         _catch_stop_signals() as stop,
-        serve_in_background(folder, config, report=report),
+        serve_in_background(load, config, report=report),
     ):
         _wait_for_stop(stop)
         report("Stopping: current requests are finished first.")
@@ -90,62 +91,82 @@ def serve_folder(
 
 @contextlib.contextmanager
 def serve_in_background(
-    folder: pathlib.Path,
+    load: "LoadModels",
     config: serve_config.ServeConfig,
     *,
     report: Callable[[str], None],
 ) -> Iterator[str]:
-    """Serves one version of a model in threads while a block lasts.
+    """Serves models in threads while a block lasts.
 
     Args:
-        folder: The version's folder, which holds a SavedModel.
+        load: Loads the models, at least one.
         config: Where to listen, and the limits.
         report: Called with the addresses once they accept requests.
 
     Yields:
-        The model's address over REST, http://HOST:PORT/v1/models/NAME.
+        The address of the first model over REST,
+        http://HOST:PORT/v1/models/NAME.
 
     Raises:
-        RunError: The SavedModel cannot be loaded.
+        RunError: A model cannot be loaded.
         UsageError: An address cannot be listened on.
     """
-    from tf_finetune.serving import batching, service
-    from tf_finetune.serving import served_model as models
-
-    name = config.model_name or models.read_model_name(folder.parent)
     with contextlib.ExitStack() as ends:
-        served = service.Service(
-            models.ServedModel(folder, name=name),
-            batching.BatchLimits(
-                max_batch_size=config.max_batch_size,
-                max_delay_seconds=config.max_delay_milliseconds / 1000,
-                max_queued_rows=config.max_queue,
-                max_batch_weight=config.max_pixels,
-            ),
-            max_pixels=config.max_pixels,
-            max_answer_bytes=config.max_answer_megabytes << 20,
-        )
-        ends.callback(served.close)
-        # The requests of the warm-up are messages of the stubs.
-        if has_grpc():
-            from tf_finetune.serving import warmup
-
-            warmup.send_requests(served, folder)
+        services = _start_services(load(), config, ends)
         budget = request_bodies.ByteBudget(
             _HELD_REQUESTS * config.max_request_megabytes << 20
         )
-        address = _start_rest(served, config, budget, ends)
-        path = f"/v1/models/{served.model.name}"
+        address = _start_rest(services, config, budget, ends)
+        first, *others = [each.model for each in services]
+        path = f"{address}/v1/models/{first.name}"
         report(
-            f"Serving {served.model.name}, version {served.model.version}: "
-            f"{address}/ (a page to try it), {address}{path}:predict"
+            f"Serving {first.name}, version {first.version}: {address}/ (a "
+            f"page to try it), {path}:predict"
         )
-        report(_start_grpc(served, config, budget, ends))
-        yield address + path
+        for each in others:
+            report(
+                f"Serving {each.name}, version {each.version}: "
+                f"{address}/v1/models/{each.name}:predict"
+            )
+        report(_start_grpc(services, config, budget, ends))
+        yield path
+
+
+def _start_services(
+    models: "Sequence[served_model.ServedModel]",
+    config: serve_config.ServeConfig,
+    ends: contextlib.ExitStack,
+) -> "list[service.Service]":
+    """Starts the queue of all models, and sends their warm-up requests."""
+    from tf_finetune.serving import batching, service
+
+    limits = batching.BatchLimits(
+        max_batch_size=config.max_batch_size,
+        max_delay_seconds=config.max_delay_milliseconds / 1000,
+        max_queued_rows=config.max_queue,
+        max_batch_weight=config.max_pixels,
+    )
+    services: list[service.Service] = []
+    for model in models:
+        made = service.Service(
+            model,
+            limits,
+            max_pixels=config.max_pixels,
+            max_answer_bytes=config.max_answer_megabytes << 20,
+            beside=services[0] if services else None,
+        )
+        services.append(made)
+        ends.callback(made.close)
+        # The requests of the warm-up are messages of the stubs.
+        if model.folder is not None and has_grpc():
+            from tf_finetune.serving import warmup
+
+            warmup.send_requests(made, model.folder)
+    return services
 
 
 def _start_rest(
-    served: "service.Service",
+    services: "Sequence[service.Service]",
     config: serve_config.ServeConfig,
     budget: request_bodies.ByteBudget,
     ends: contextlib.ExitStack,
@@ -160,7 +181,7 @@ def _start_rest(
     try:
         server = servers.Server(
             (config.host, config.port),
-            servers.list_routes(served),
+            servers.list_routes(services),
             limits,
             budget,
         )
@@ -171,7 +192,7 @@ def _start_rest(
 
 
 def _start_grpc(
-    served: "service.Service",
+    services: "Sequence[service.Service]",
     config: serve_config.ServeConfig,
     budget: request_bodies.ByteBudget,
     ends: contextlib.ExitStack,
@@ -185,7 +206,7 @@ def _start_grpc(
     asked = _GRPC_PORT if config.grpc_port == "auto" else config.grpc_port
     try:
         server, port = grpc_server.start_server(
-            served,
+            services,
             f"{_format_host(config.host)}:{asked}",
             max_request_bytes=config.max_request_megabytes << 20,
             max_calls=config.max_connections,

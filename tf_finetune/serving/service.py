@@ -25,6 +25,8 @@ class Service:
         max_pixels: Largest decoded size of one picture, pixels of all frames.
         max_answer_bytes: Largest size of the arrays of one response; four of
             that size may be held at the same time.
+        beside: Service of another model, with the same limits, whose queue and
+            memory both models share.
 
     Attributes:
         model: The model to call.
@@ -39,49 +41,22 @@ class Service:
         *,
         max_pixels: int,
         max_answer_bytes: int,
+        beside: "Service | None" = None,
     ) -> None:
-        """Starts the batching thread."""
+        """Starts the batching thread, or takes that of another model."""
         self.model = model
         self.check_rows = limits.check_rows
         self._max_pixels = max_pixels
         self._max_answer_bytes = max_answer_bytes
+        if beside is not None:
+            self._answers, self._alone = beside._answers, beside._alone
+            self._batcher = beside._batcher
+            return
         self._answers = request_bodies.ByteBudget(
             _MAX_HELD_ANSWERS * max_answer_bytes
         )
-        self._batcher = batching.Batcher(model.run, limits)
         self._alone = threading.Lock()
-
-    def require(self, name: str, version: int | None, label: str = "") -> None:
-        """Checks that this model and version are the served ones.
-
-        Args:
-            name: The model's name.
-            version: Its number; None: the served one.
-            label: A version label; empty: none. This server has no labels.
-
-        Raises:
-            RequestError: 404, another model or version is asked for; 400,
-                `label` is not empty.
-        """
-        if label:
-            raise failures.RequestError(
-                400,
-                f"Unrecognized servable version label: {label}. This server "
-                "has no labels; give a version's number, or none.",
-            )
-        if name == self.model.name and version in (None, self.model.version):
-            return
-        asked = (
-            f"Latest({name})"
-            if version is None
-            else f"Specific({name}, {version})"
-        )
-        # As TensorFlow Serving words it.
-        raise failures.RequestError(
-            404,
-            f"Servable not found for request: {asked}. This server has "
-            f"{self.model.name}, version {self.model.version}.",
-        )
+        self._batcher = batching.Batcher(_run_model, limits)
 
     def predict(
         self,
@@ -153,7 +128,7 @@ class Service:
     ) -> dict[str, np.ndarray]:
         if signature.can_batch and inputs:
             return self._batcher.answer(
-                signature.name,
+                (self.model, signature.name),
                 inputs,
                 sizes[:, 0],
                 # One client's response must not be padded to the size of
@@ -251,6 +226,14 @@ class Service:
     def close(self) -> None:
         """Finishes waiting requests and stops the batching thread."""
         self._batcher.close()
+
+
+def _run_model(
+    key: tuple[models.ServedModel, str], inputs: batching.Arrays
+) -> dict[str, np.ndarray]:
+    """Computes a batch of one model and signature."""
+    model, signature = key
+    return model.run(signature, inputs)
 
 
 def _reduce_by_row(

@@ -9,6 +9,7 @@ import tensorflow as tf
 from google.protobuf import message
 
 from tf_finetune.serving import failures, tensor_info
+from tf_finetune.untrusted import picture_signatures
 
 # Limit of strings in one Example; each is parsed as a possible picture.
 _MAX_STRINGS = 1000
@@ -123,8 +124,8 @@ def measure_image(content: bytes) -> ImageSize:
     Raises:
         UnknownSizeError: It begins like a picture, but its header is broken.
     """
-    for start, measure in _MEASURES:
-        if content.startswith(start):
+    for kind, measure in _MEASURES.items():
+        if content.startswith(picture_signatures.FIRST_BYTES[kind]):
             try:
                 return measure(content)
             except (IndexError, struct.error) as error:
@@ -290,10 +291,10 @@ def _read_three_bytes(content: bytes, place: int) -> bytes:
     return content[place : place + 3]
 
 
-_MEASURES = (
-    (b"\xff\xd8\xff", _measure_jpeg),
-    (b"\x89PNG\r\n\x1a\n", _measure_png),
-    (b"GIF8", _measure_gif),
-    (b"BM", _measure_bmp),
-    (b"RIFF", _measure_webp),
-)
+_MEASURES = {
+    "JPEG": _measure_jpeg,
+    "PNG": _measure_png,
+    "GIF": _measure_gif,
+    "BMP": _measure_bmp,
+    "WebP": _measure_webp,
+}

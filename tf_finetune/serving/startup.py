@@ -1,17 +1,21 @@
 """Python API of serving, with the checks before TensorFlow starts."""
 
 import contextlib
+import functools
 import os
 import pathlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options
 from tf_finetune.config import serve_config as serving_options
 from tf_finetune.serving import server
 from tf_finetune.workdir import workdir_files
+
+if TYPE_CHECKING:
+    from tf_finetune.serving import adapter_files, served_model
 
 Report = Callable[[str], None]
 _GRAPH = "saved_model.pb"
@@ -25,8 +29,8 @@ class Server:
         ends: Stops the server when it is closed.
 
     Attributes:
-        address: The model's address, http://HOST:PORT/v1/models/NAME; append
-            ":predict" to send pictures.
+        address: The address of the model, the first of several,
+            http://HOST:PORT/v1/models/NAME; append ":predict" to send pictures.
     """
 
     def __init__(self, address: str, ends: contextlib.ExitStack) -> None:
@@ -55,13 +59,13 @@ def serve(
     report: Report = console_output.show,
     **keywords: Any,
 ) -> None:
-    """Serves an exported run over REST and gRPC, until interrupted.
+    """Serves an exported run or adapters over REST and gRPC, until interrupted.
 
     The interface is that of TensorFlow Serving.
 
     Args:
         workdir: The run's folder, with an exported SavedModel; empty: give
-            `exports`, a folder of versions.
+            `exports`, a folder of versions, or `adapters`.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
@@ -83,7 +87,7 @@ def start_server(
 
     Args:
         workdir: The run's folder, with an exported SavedModel; empty: give
-            `exports`, a folder of versions.
+            `exports`, a folder of versions, or `adapters`.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
@@ -96,11 +100,11 @@ def start_server(
             or an address cannot be listened on.
     """
     config = _parse_config(workdir, keywords)
-    folder = _prepare(config)
+    load = _prepare(config)
     # pop_all hands the open server over; a failed start closes it instead.
     with contextlib.ExitStack() as ends:
         address = ends.enter_context(
-            server.serve_in_background(folder, config, report=report)
+            server.serve_in_background(load, config, report=report)
         )
         return Server(address, ends.pop_all())
 
@@ -117,8 +121,8 @@ def serve_run(config: serving_options.ServeConfig, *, report: Report) -> None:
         UsageError: There is no export, libraries are missing or an address
             cannot be listened on.
     """
-    folder = _prepare(config)
-    server.serve_folder(folder, config, report=report)
+    load = _prepare(config)
+    server.serve_models(load, config, report=report)
 
 
 def find_served_version(config: serving_options.ServeConfig) -> pathlib.Path:
@@ -181,13 +185,38 @@ def _parse_config(
     return options.from_keywords(serving_options.ServeConfig, given)
 
 
-def _prepare(config: serving_options.ServeConfig) -> pathlib.Path:
+def _prepare(config: serving_options.ServeConfig) -> "server.LoadModels":
+    """Checks flags and files, starts TensorFlow; returns the models' loader."""
     # Flags and files first: a mistake should not cost the start of TensorFlow.
-    folder = find_served_version(config)
+    if config.adapters:
+        from tf_finetune.serving import adapter_files  # Only for adapters.
+
+        found = adapter_files.read_adapters(config.adapters, config.weights)
+        load = functools.partial(_build_adapted, found)
+    else:
+        folder = find_served_version(config)
+        load = functools.partial(_load_version, folder, config.model_name)
     server.check_libraries()
     server.check_grpc(config)
     environment.start_tensorflow()
-    return folder
+    return load
+
+
+def _load_version(
+    folder: pathlib.Path, name: str | None
+) -> "list[served_model.ServedModel]":
+    from tf_finetune.serving import version_files
+
+    name = name or version_files.read_model_name(folder.parent)
+    return [version_files.load_version(folder, name=name)]
+
+
+def _build_adapted(
+    found: "adapter_files.AdapterSet",
+) -> "list[served_model.ServedModel]":
+    from tf_finetune.serving import adapter_models
+
+    return adapter_models.build_models(found)
 
 
 def _check_files(version: pathlib.Path) -> None:

@@ -43,6 +43,7 @@ def solve_columns(
     new: Sequence[int],
     *,
     groups: Sequence[str] | None = None,
+    example_weights: np.ndarray | None = None,
     class_weight: training_options.ClassWeight = "none",
     seed: int,
 ) -> AddedColumns:
@@ -58,6 +59,7 @@ def solve_columns(
             read.
         new: Indices of the new classes.
         groups: A key for each example; examples of one key share a fold.
+        example_weights: [n], how often each example counts; None: once.
         class_weight: "balanced" weighs classes inversely to their frequency,
             "effective_number" less so, "none" all alike.
         seed: Seed of the folds.
@@ -68,13 +70,17 @@ def solve_columns(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4, with constant terms for the kept classes.
     """
-    counts = np.bincount(labels, minlength=logits.shape[1])
-    weights = np.ones(len(labels))
+    times = np.ones(len(labels)) if example_weights is None else example_weights
+    counts = np.bincount(labels, times, minlength=logits.shape[1])
+    weights = times
     if class_weight != "none":
-        weights = class_weights.weigh_classes(counts, class_weight)[labels]
+        each = class_weights.weigh_classes(counts, class_weight)
+        weights = times * each[labels]
     with head_problem.limit_threads(features):
         standard = head_problem.standardize(features)
-        problem = _Problem(standard.rows, labels, logits, [*new], weights)
+        problem = _Problem(
+            standard.rows, labels, logits, [*new], weights, times
+        )
         strength = _DEFAULT_STRENGTH
         if folds := linear_probe.make_folds(labels, groups, seed):
             strength = _choose_strength(problem, folds)
@@ -86,13 +92,14 @@ def solve_columns(
 
 @dataclasses.dataclass(frozen=True)
 class _Problem:
-    """Standardized rows, labels, all logits, new places, example weights."""
+    """Standardized rows, labels, all logits, new places, weights, counts."""
 
     rows: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
     new: list[int]
     weights: np.ndarray
+    times: np.ndarray
 
     def compute_log_p(self, of: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Returns log-probabilities [len(of), classes]."""
@@ -106,13 +113,16 @@ def _choose_strength(
 ) -> float:
     losses = {}
     for strength in _STRENGTHS:
-        held_out = []
+        held_out, times = [], []
         for fit_on, judge_on in folds:
             columns = _solve(problem, fit_on, strength)
             log_p = problem.compute_log_p(judge_on, columns)
             places = np.arange(len(judge_on))
             held_out.append(-log_p[places, problem.labels[judge_on]])
-        losses[strength] = float(np.concatenate(held_out).mean())
+            times.append(problem.times[judge_on])
+        losses[strength] = float(
+            np.average(np.concatenate(held_out), weights=np.concatenate(times))
+        )
     return min(losses, key=losses.get)
 
 

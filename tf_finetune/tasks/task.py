@@ -149,6 +149,23 @@ class Task:
             found, figures=self.restore_figures(evaluation)
         )
 
+    def choose_labels(
+        self, config: train_config.TrainConfig
+    ) -> label_protocol.Labels:
+        """Returns the labels by which pictures of a training run are read.
+
+        With `--classes=keep` they know the classes of the earlier run.
+
+        Args:
+            config: All options of the run, checked.
+        """
+        if config.model.classes != "keep":
+            return self.labels
+        # Only for such classes.
+        from tf_finetune.tasks.classification import kept_labels
+
+        return kept_labels.add_earlier_classes(config, self.labels)
+
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `name` is a possible `--loss` value."""
         known = ("auto", *self.losses)

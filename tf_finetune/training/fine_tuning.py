@@ -117,11 +117,11 @@ def fit_trainer(
         place: Workdir for checkpoints and TensorBoard events.
         writes: Whether this process writes them; else it only reads them.
         report: Called after every epoch with the metrics of all epochs.
-        name: Name of one of several stages, which leaves the optimizer in its
-            state of the best epoch; None: the only stage.
+        name: Name of one of several stages; None: it is the only one.
     """
     stage = dataclasses.replace(
         _make_stage(name or "fine_tune", feed, config),
+        constant=adapted.adapter.network.weights if adapted.adapter else (),
         keeps_optimizer=name is not None,
         rank=task.figures.rank_epoch,
         folder=place.checkpoints,

@@ -93,6 +93,9 @@ class FitStage:
             None: no checkpoints, and no recovery from divergence.
         writes: Whether this process writes checkpoints; else another one does.
         averages: Swaps moving averages in for validation; None: no EMA.
+        constant: Weights that the stage does not move, such as those under an
+            adapter; checkpoints leave them out, and a resumed stage is given
+            them as the interrupted one was.
         keeps_optimizer: Whether the optimizer, too, ends with its state of the
             best epoch, for a stage that goes on from there.
         report: Called after each epoch with the metrics of all epochs so far;
@@ -116,6 +119,7 @@ class FitStage:
     folder: pathlib.Path | None = None
     writes: bool = True
     averages: EmaCallback | None = None
+    constant: Sequence[keras.Variable] = ()
     keeps_optimizer: bool = False
     report: Callable[[Sequence[Mapping[str, float]]], None] | None = None
     checkpoint_every_steps: int | None = None

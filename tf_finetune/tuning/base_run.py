@@ -58,7 +58,7 @@ def complete_config(
 
 
 def check_base(config: tune_config.TuneConfig) -> train_config.TrainConfig:
-    """Checks the base run, the metric and the search space.
+    """Checks the base run and the metric.
 
     Args:
         config: All options of the command.
@@ -67,8 +67,7 @@ def check_base(config: tune_config.TuneConfig) -> train_config.TrainConfig:
         The config of the base run: absolute paths, the test split withheld.
 
     Raises:
-        UsageError: An option is impossible, is for a single run, or is searched
-            although nothing reads it.
+        UsageError: An option is impossible or is for a single run.
     """
     base = complete_config(config, _list_given(config)).run
     if base.training.strategy == "multi_worker":
@@ -86,9 +85,57 @@ def check_base(config: tune_config.TuneConfig) -> train_config.TrainConfig:
     _check_metric(config.metric, base)
     base = config_completion.make_paths_absolute(base)
     base = config_completion.choose_graph(base)
-    base = options.replace(base, withhold_test=True)
-    _refuse_idle_dimensions(config, base)
-    return base
+    return options.replace(base, withhold_test=True)
+
+
+def choose_search(
+    config: tune_config.TuneConfig, base: train_config.TrainConfig
+) -> tune_config.TuneConfig:
+    """Checks the search space against the base run; fits the default one to it.
+
+    Args:
+        config: All options of the command.
+        base: The config of the base run.
+
+    Returns:
+        The config; of the default space without the options that the base run
+        does not read or has in another form, which are logged.
+
+    Raises:
+        UsageError: No trial would read a searched option.
+    """
+    if config.search != search_space.DEFAULT_ENTRIES:
+        _refuse_idle_dimensions(config, base)
+        return config
+    kept = [e for e in config.dimensions if _is_read(e, base)]
+    left_out = [e.option for e in config.dimensions if e not in kept]
+    if not kept:
+        raise errors.UsageError(
+            "The base run reads no option of the default search space. Name "
+            "what trials are to vary with --search."
+        )
+    if left_out:
+        logging.info(
+            "Not searched, because the base run does not read it: --%s.",
+            ", --".join(left_out),
+        )
+    return options.replace(config, search=tuple(each.text for each in kept))
+
+
+def _is_read(
+    dimension: search_space.Dimension, base: train_config.TrainConfig
+) -> bool:
+    """Returns whether another value of an option would change the base run."""
+    usual = options.collect_values(base)[dimension.option]
+    values = map(dimension.parse, dimension.probes)
+    for value in (each for each in values if each != usual):
+        try:
+            trial = options.replace(base, **{dimension.option: value})
+            train_preflight.check_config(trial)
+        except errors.UsageError:
+            continue  # Nothing reads it, or it contradicts another flag.
+        return True
+    return False
 
 
 def make_config(

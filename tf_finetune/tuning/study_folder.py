@@ -61,8 +61,13 @@ class StudyFolder:
         """Creates the folder.
 
         Raises:
-            UsageError: It cannot be written.
+            UsageError: It cannot be written, or is the workdir of a run.
         """
+        if (self.path / "run.flags").exists():
+            raise errors.UsageError(
+                f"--study={self.path} is the workdir of a run. Choose another "
+                "folder, which will hold a workdir for each trial."
+            )
         try:
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
             problem = files.find_write_problem(self.path)

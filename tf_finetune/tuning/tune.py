@@ -112,6 +112,7 @@ def tune_run(
     begun = time.monotonic()
     engine.require_engine()
     base = base_run.check_base(config)
+    config = base_run.choose_search(config, base)
     folder = study_folder.StudyFolder(pathlib.Path(config.study).expanduser())
     folder.make()
     with shutdown.mark_resumable(lambda: True):

@@ -3,9 +3,10 @@
 import contextlib
 import io
 import json
+import math
 import pathlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 _BACKBONE_ATTRIBUTE = "tf_finetune_backbone"
+_SCALING_ATTRIBUTE = "tf_finetune_scaling"
 # Longer texts are no names of backbones.
 _MAX_NAME_LENGTH = 200
 
@@ -84,6 +86,39 @@ def read_backbone(file: "h5py.File") -> str | None:
     if isinstance(value, str) and 0 < len(value) <= _MAX_NAME_LENGTH:
         return value
     return None
+
+
+def write_scaling(path: pathlib.Path, numbers: Sequence[float]) -> None:
+    """Writes the scaling of a network's images into a file of its weights.
+
+    Args:
+        path: A complete `.weights.h5`; Keras ignores the numbers.
+        numbers: Of y = M x + b, x an RGB color in 0..255: M row by row, then
+            b, 12 in all.
+    """
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file.attrs[_SCALING_ATTRIBUTE] = [*numbers]
+
+
+def read_scaling(path: pathlib.Path) -> tuple[float, ...] | None:
+    """Reads the numbers of `write_scaling`.
+
+    Args:
+        path: A file of any origin, whose attributes were checked; None is
+            returned if it is no HDF5 file or has no such numbers.
+    """
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return None
+    with explain_errors(path), h5py.File(path, "r") as file:
+        found = file.attrs.get(_SCALING_ATTRIBUTE)
+    if getattr(found, "shape", None) != (12,) or found.dtype.kind != "f":
+        return None
+    numbers = tuple(float(each) for each in found)
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 @contextlib.contextmanager

@@ -4,23 +4,17 @@ Needs no TensorFlow, so that a plan is checked before it starts.
 """
 
 import dataclasses
-import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
-
-import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.data import class_names
-from tf_finetune.weights import weights_file
-from tf_finetune.workdir import workdir_files
 
 Action = Literal["kept", "renamed", "merged", "new", "dropped"]
 
 # Rows of the table in a plan; the rest is counted.
 _MAX_ROWS = 40
-_HEAD_LAYER = "logits"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,11 +26,18 @@ class ClassRow:
         sources: Names in the earlier run; () for a new class.
         action: "kept", "renamed", "merged" (of several classes), "new" (from no
             earlier class) or "dropped".
+        has_pictures: Whether the new run has pictures of it.
     """
 
     name: str
     sources: tuple[str, ...]
     action: Action
+    has_pictures: bool = True
+
+    @property
+    def told(self) -> str:
+        """The action in the words of the plan: "kept without pictures"."""
+        return self.action + ("" if self.has_pictures else " without pictures")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,16 +66,25 @@ class ClassPlan:
             if row.action == "new"
         ]
 
+    @property
+    def absent_places(self) -> list[int]:
+        """Outputs of the new run whose classes have no pictures."""
+        return [
+            place
+            for place, row in enumerate(self.outputs)
+            if not row.has_pictures
+        ]
+
     def summarize(self) -> str:
         """Counts the classes by action: "2 kept, 1 new"."""
-        counts = Counter(row.action for row in self.rows)
+        counts = Counter(row.told for row in self.rows)
         return ", ".join(f"{count} {each}" for each, count in counts.items())
 
     def format_table(self) -> str:
         """Formats a table: class, class of the earlier run, action."""
         lines = [("class", "from", "action")]
         for row in self.rows[:_MAX_ROWS]:
-            action = "new, solved" if row.action == "new" else row.action
+            action = "new, solved" if row.action == "new" else row.told
             source = " + ".join(row.sources) or "-"
             lines.append((row.name or "-", source, action))
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -93,7 +103,10 @@ def parse_class_map(specs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Parses `--class_map` to classes of the earlier run by new name.
 
     Args:
-        specs: Each "NEW:OLD" or "NEW:OLD+OLD".
+        specs: Each "NEW:OLD", "NEW:OLD+OLD" or ":OLD".
+
+    Returns:
+        The classes that go into each; those that are dropped under "".
 
     Raises:
         UsageError: One has another form, or a name occurs twice on a side.
@@ -102,26 +115,58 @@ def parse_class_map(specs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     used: list[str] = []
     for spec in specs:
         new, colon, text = spec.partition(":")
-        old = tuple(each.strip() for each in text.split("+"))
-        if not (colon and new.strip() and all(old)):
+        new, old = new.strip(), tuple(each.strip() for each in text.split("+"))
+        if not (colon and all(old)):
             raise errors.UsageError(
-                f"--class_map={spec} must be NEW:OLD (a renamed class) or "
-                "NEW:OLD+OLD (merged ones)."
+                f"--class_map={spec} must be NEW:OLD (a renamed class), "
+                "NEW:OLD+OLD (merged ones) or :OLD (a dropped one)."
             )
-        if new.strip() in found or len({*used, *old}) < len(used) + len(old):
+        is_again = bool(new) and new in found
+        if is_again or len({*used, *old}) < len(used) + len(old):
             raise errors.UsageError(
                 f"--class_map={','.join(specs)} names a class twice on one "
                 "side; each class has one origin, and goes into one class."
             )
-        found[new.strip()] = old
+        found[new] = (*found.get(new, ()), *old)
         used += old
     return found
+
+
+def list_kept(
+    earlier_names: Sequence[str], mapping: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Lists the classes that an earlier run hands on, with pictures or not.
+
+    Args:
+        earlier_names: Classes of the earlier run.
+        mapping: From `parse_class_map`.
+
+    Returns:
+        Their names in the new run, in the order of the earlier one.
+
+    Raises:
+        UsageError: `mapping` names classes that do not exist, or gives a class
+            the name of another one that stays.
+    """
+    goes_into = {old: new for new in mapping for old in mapping[new]}
+    _check_names("the earlier run", [*goes_into], earlier_names)
+    lost = [e for e in earlier_names if e in mapping and e not in goes_into]
+    if lost:
+        raise errors.UsageError(
+            f"--class_map gives the name {lost[0]!r} to another class, and the "
+            "earlier run has a class of that name. Merge both "
+            f"({lost[0]}:{'+'.join([lost[0], *mapping[lost[0]]])}), rename it, "
+            f"or drop it (:{lost[0]})."
+        )
+    found = [goes_into.get(each, each) for each in earlier_names]
+    return tuple(dict.fromkeys(each for each in found if each))
 
 
 def plan_classes(
     names: Sequence[str],
     earlier_names: Sequence[str],
     mapping: Mapping[str, tuple[str, ...]],
+    absent: Collection[str] = (),
 ) -> ClassPlan:
     """Plans the origin of every class by its name.
 
@@ -129,30 +174,37 @@ def plan_classes(
         names: Classes of the new run, in the order of its outputs.
         earlier_names: Classes of the earlier run.
         mapping: From `parse_class_map`.
+        absent: Those of `names` that have no pictures.
 
     Raises:
         UsageError: `mapping` names classes that do not exist, or no class of
             the new run comes from the earlier one.
     """
     moved = [each for old in mapping.values() for each in old]
-    _check_names("the pictures", [*mapping], names)
+    _check_names("the new run", [e for e in mapping if e], names)
     _check_names("the earlier run", moved, earlier_names)
     rows = []
     for name in names:
-        if name in mapping:
-            old = mapping[name]
-            action = "merged" if len(old) > 1 else "renamed"
-            rows.append(ClassRow(name=name, sources=old, action=action))
-        elif name in earlier_names and name not in moved:
-            rows.append(ClassRow(name=name, sources=(name,), action="kept"))
-        else:
-            rows.append(ClassRow(name=name, sources=(), action="new"))
+        stays = name in earlier_names and name not in moved
+        old = mapping.get(name, (name,) if stays else ())
+        action = "merged" if len(old) > 1 else "renamed"
+        if name not in mapping:
+            action = "kept" if stays else "new"
+        rows.append(
+            ClassRow(
+                name=name,
+                sources=old,
+                action=action,
+                has_pictures=name not in absent,
+            )
+        )
     if all(row.action == "new" for row in rows):
         raise errors.UsageError(
-            "--classes=keep: none of the classes of the pictures "
+            "--classes: none of the classes of the pictures "
             f"({class_names.join_names(names)}) is one of the earlier run "
             f"({class_names.join_names(earlier_names)}). Name renamed ones "
-            "with --class_map=NEW:OLD, or leave --classes=keep out."
+            "with --class_map=NEW:OLD, keep all with --classes=keep, or leave "
+            "--classes out."
         )
     taken = {each for row in rows for each in row.sources}
     rows += [
@@ -172,102 +224,3 @@ def _check_names(
             f"--class_map names {class_names.join_names(unknown)}, no class of "
             f"{owner}, which has: {class_names.join_names(known)}."
         )
-
-
-def check_earlier_run(path: pathlib.Path, task: str) -> workdir_files.Workdir:
-    """Checks that the head of an earlier run can be taken over by class.
-
-    Args:
-        path: Value of `--weights`.
-        task: Name of the new run's task, which the earlier run must have had.
-
-    Returns:
-        The workdir.
-
-    Raises:
-        UsageError: It is no workdir of a finished run of this task with a
-            linear head.
-    """
-    if not (path / "run.flags").is_file():
-        raise errors.UsageError(
-            f"--classes=keep needs the workdir of an earlier run, and "
-            f"--weights={path} is none: only a run has a head and the names "
-            "of its classes."
-        )
-    place = workdir_files.Workdir(path)
-    place.require_finished()
-    flags = weights_file.read_flags(path)
-    usual = {"task": task, "head": "auto", "head_layers": ""}
-    found = {name: flags.get(name, value) for name, value in usual.items()}
-    if found["head"] == "linear":
-        found["head"] = "auto"
-    if found != usual:
-        told = " ".join(f"--{name}={value}" for name, value in found.items())
-        raise errors.UsageError(
-            f"--classes=keep: the run in --weights={path} has {told}. Classes "
-            f"are taken over from runs of --task={task} with a linear head "
-            "alone."
-        )
-    return place
-
-
-def read_head(
-    place: workdir_files.Workdir, features: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the head of an earlier run.
-
-    Args:
-        place: Its workdir, from `check_earlier_run`.
-        features: Width of the backbone's pooled features.
-
-    Returns:
-        Kernel [features, classes] and bias [classes], float32.
-
-    Raises:
-        RunError: Its files do not belong together, or its features have another
-            width.
-    """
-    outputs = len(place.class_names())
-    file = weights_file.read_weights(place.path)
-    for layer in file.layers:
-        shapes = [array.shape for array in layer.arrays]
-        if layer.name == _HEAD_LAYER and shapes == [
-            (features, outputs),
-            (outputs,),
-        ]:
-            kernel, bias = layer.arrays
-            return kernel.astype("float32"), bias.astype("float32")
-    raise errors.RunError(
-        f"{file.path} has no layer {_HEAD_LAYER!r} from {features} features to "
-        f"{outputs} classes. The files of the folder do not belong together: "
-        "copy it again, or train again."
-    )
-
-
-def take_columns(
-    plan: ClassPlan, kernel: np.ndarray, bias: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Takes over the columns of an earlier head by the names of classes.
-
-    Args:
-        plan: Origins of the classes.
-        kernel: [features, earlier classes].
-        bias: [earlier classes].
-
-    Returns:
-        Kernel [features, classes] and bias [classes] of the new run, of the
-        same dtype. Columns of new classes are 0; those of kept and renamed ones
-        are bit-equal; merged ones are means, with ln k added to the bias.
-    """
-    outputs = plan.outputs
-    new_kernel = np.zeros([len(kernel), len(outputs)], kernel.dtype)
-    new_bias = np.zeros(len(outputs), bias.dtype)
-    for place, row in enumerate(outputs):
-        if row.action == "new":
-            continue
-        columns = [plan.earlier_names.index(each) for each in row.sources]
-        # ln Σ exp(z_j) >= ln k + (Σ z_j) / k (Jensen), equal for equal logits;
-        # the sum of probabilities itself is no linear function.
-        new_kernel[:, place] = kernel[:, columns].mean(axis=1)
-        new_bias[place] = bias[columns].mean() + np.log(len(columns))
-    return new_kernel, new_bias

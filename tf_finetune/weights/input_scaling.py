@@ -1,6 +1,7 @@
 """Scaling of images in a backbone, before its first layer with a kernel."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -26,6 +27,11 @@ class ColorTransform:
     matrix: np.ndarray
     offset: np.ndarray
 
+    @property
+    def numbers(self) -> list[float]:
+        """M row by row, then b."""
+        return [float(each) for each in (*self.matrix.ravel(), *self.offset)]
+
     def __str__(self) -> str:
         if np.count_nonzero(self.matrix - np.diag(np.diag(self.matrix))):
             rows = [_format_values(row) for row in self.matrix]
@@ -35,6 +41,13 @@ class ColorTransform:
             _format_values(self.offset),
         )
         return f"x·{scale} + {offset}"
+
+
+def from_numbers(numbers: Sequence[float]) -> ColorTransform:
+    """Makes the transform of three channels that has these 12 `numbers`."""
+    return ColorTransform(
+        matrix=np.reshape(numbers[:9], (3, 3)), offset=np.array(numbers[9:])
+    )
 
 
 def find_first_kernel_layer(model: keras.Model) -> Any:

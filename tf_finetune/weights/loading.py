@@ -167,9 +167,9 @@ def _adopt_preprocessing(
             "was moved into the input's Normalization.",
             file.path,
         )
-    # Arrays alone that fill the whole network say nothing of preprocessing.
+    # Arrays alone that fill the whole network say it in a record, if at all.
     if file.config is None and report.complete:
-        return report
+        return preprocessing.adopt_recorded_scaling(backbone, file, report)
     return preprocessing.adopt_scaling(backbone, file, report)
 
 

@@ -7,6 +7,7 @@ channels, it is multiplied into the first kernel W, which becomes W·M.
 """
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
+from tf_finetune.untrusted import keras_files
 from tf_finetune.weights import (
     config_graph,
     graph_execution,
@@ -73,12 +75,61 @@ def adopt_scaling(
     ours = input_scaling.measure_scaling(backbone.model, first)
     if input_scaling.is_same(theirs, ours):
         return report
-    _set_scaling(backbone, file, first, theirs, before)
+    _set_scaling(backbone, file.path, first, theirs, _join_node_names(before))
     return _add_note(
         report,
         f"The file's model scales pictures itself ({_join_node_names(before)}: "
         f"{theirs}); this is kept in place of the scaling of "
         f"{backbone.spec.name} ({ours}).",
+    )
+
+
+def record_scaling(path: pathlib.Path, model: keras.Model) -> None:
+    """Writes a network's scaling of images into a file of its weights.
+
+    Args:
+        path: A complete `.weights.h5`, changed in place.
+        model: The network, a backbone with or without a head.
+    """
+    if model.input_shape[-1] != 3:
+        return
+    first = input_scaling.find_first_kernel_layer(model)
+    found = first and input_scaling.measure_scaling(model, first)
+    if found and len(found.offset) == 3:
+        keras_files.write_scaling(path, found.numbers)
+
+
+def adopt_recorded_scaling(
+    backbone: backbones.Backbone,
+    file: saved_weights.SavedWeights,
+    report: merge_report.MergeReport,
+) -> merge_report.MergeReport:
+    """Makes a backbone scale its images as `record_scaling` wrote in a file.
+
+    Args:
+        backbone: Has the file's weights; changed in place.
+        file: A file of arrays alone; without such a record nothing changes.
+        report: Matched layers.
+
+    Returns:
+        A report with a further note on the change, if there was one.
+
+    Raises:
+        RunError: The backbone has no layer that can take the scaling over.
+    """
+    numbers = keras_files.read_scaling(file.path)
+    if numbers is None or backbone.model.input_shape[-1] != 3:
+        return report
+    theirs = input_scaling.from_numbers(numbers)
+    first = input_scaling.find_first_kernel_layer(backbone.model)
+    ours = input_scaling.measure_scaling(backbone.model, first)
+    if input_scaling.is_same(theirs, ours):
+        return report
+    _set_scaling(backbone, file.path, first, theirs, f"the scaling {theirs}")
+    return _add_note(
+        report,
+        f"The file's network scales pictures to {theirs}; this is kept in "
+        f"place of the scaling of {backbone.spec.name} ({ours}).",
     )
 
 
@@ -111,7 +162,7 @@ def _measure_file(
     place: config_graph.LayerPlace,
     before: list[config_graph.Node],
 ) -> input_scaling.ColorTransform:
-    side = backbone.model.input_shape[1]
+    side, described = backbone.model.input_shape[1], _join_node_names(before)
     colors = input_scaling.draw_colors()
     try:
         pictures = np.tile(colors, (1, side, side, 1))
@@ -120,13 +171,13 @@ def _measure_file(
         )
     except node_execution.UnsupportedNodeError as error:
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}: {error} is not "
-            f"supported. {_ADVICE}"
+            f"{_format_refusal(backbone, file.path, described)}: {error} is "
+            f"not supported. {_ADVICE}"
         ) from error
     if found is None:
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}: it is more than a "
-            f"scale and an offset for each color. {_ADVICE}"
+            f"{_format_refusal(backbone, file.path, described)}: it is more "
+            f"than a scale and an offset for each color. {_ADVICE}"
         )
     return found
 
@@ -138,23 +189,20 @@ _ADVICE = (
 
 
 def _format_refusal(
-    backbone: backbones.Backbone,
-    file: saved_weights.SavedWeights,
-    before: list[config_graph.Node],
+    backbone: backbones.Backbone, path: pathlib.Path, described: str
 ) -> str:
     return (
-        f"The model in {file.path} preprocesses pictures by "
-        f"{_join_node_names(before)}, which cannot replace the scaling of "
-        f"{backbone.spec.name}"
+        f"The model in {path} preprocesses pictures by {described}, which "
+        f"cannot replace the scaling of {backbone.spec.name}"
     )
 
 
 def _set_scaling(
     backbone: backbones.Backbone,
-    file: saved_weights.SavedWeights,
+    path: pathlib.Path,
     first: Any,
     wanted: input_scaling.ColorTransform,
-    before: list[config_graph.Node],
+    described: str,
 ) -> None:
     """Sets the backbone's own scaling, and its first kernel if needed.
 
@@ -169,12 +217,12 @@ def _set_scaling(
     }
     if channels != {3}:
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}: it turns the 3 color "
-            f"channels into {len(wanted.offset)}. {_ADVICE}"
+            f"{_format_refusal(backbone, path, described)}: it turns the 3 "
+            f"color channels into {len(wanted.offset)}. {_ADVICE}"
         )
     if layer is None:
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}, which has no layer "
+            f"{_format_refusal(backbone, path, described)}, which has no layer "
             f"for it. {_ADVICE}"
         )
     # With S = identity the chain is T(Q x): the pattern of its matrix is Q, its
@@ -196,26 +244,26 @@ def _set_scaling(
     inner = np.linalg.lstsq(mixture, wanted.offset, rcond=None)[0]
     if not np.allclose(mixture @ inner, wanted.offset, rtol=1e-6, atol=1e-6):
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}: colors are mixed. "
+            f"{_format_refusal(backbone, path, described)}: colors are mixed. "
             f"{_ADVICE}"
         )
     # S must give (offset · behind + plain.offset) = inner at x = 0.
     input_scaling.set_scaling(layer, scale, (inner - plain.offset) / behind)
     if not np.array_equal(mixture, np.eye(3)):
-        _mix_kernel_channels(backbone, file, first, mixture, before)
+        _mix_kernel_channels(backbone, path, first, mixture, described)
 
 
 def _mix_kernel_channels(
     backbone: backbones.Backbone,
-    file: saved_weights.SavedWeights,
+    path: pathlib.Path,
     first: Any,
     mixture: np.ndarray,
-    before: list[config_graph.Node],
+    described: str,
 ) -> None:
     kernel = np.asarray(first.kernel, "float64")
     if not isinstance(first, keras.layers.Conv2D) or kernel.shape[2] != 3:
         raise errors.RunError(
-            f"{_format_refusal(backbone, file, before)}: channels are in "
+            f"{_format_refusal(backbone, path, described)}: channels are in "
             f"another order. {_ADVICE}"
         )
     # W·M on every position: Σ_j W[h, w, j, o] M[j, i]

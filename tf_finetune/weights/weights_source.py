@@ -101,7 +101,13 @@ def parse_origin(init_from: str) -> tuple[str, str]:
             f"--init_from={init_from}: random weights are worth nothing to "
             "another network. Give the path of trained ones."
         )
-    check_weights(spec, weights)
+    try:
+        check_weights(spec, weights)
+    except errors.UsageError as error:
+        raise errors.UsageError(
+            f"--init_from={init_from}, whose weights are read as those of "
+            f"--weights, is not possible. {error}"
+        ) from error
     return choose_graph(name, weights), weights
 
 
@@ -159,6 +165,8 @@ def choose_preprocessing(backbone: str, weights: str, asked: str) -> str:
     spec, _ = catalog.find_spec(backbone)
     path = parse_source(weights).path
     is_word = not weights or weights in list_names(spec)
+    if not is_word and not os.path.lexists(path):
+        return asked  # `check_weights` says what is wrong with it.
     if is_word or weights_file.detect_kind(path) != "torch":
         if asked != "auto":
             raise errors.UsageError(

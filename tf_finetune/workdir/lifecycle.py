@@ -5,7 +5,6 @@ import fcntl
 import itertools
 import os
 import pathlib
-import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,12 +14,14 @@ from absl import logging
 
 from tf_finetune import errors, files, shutdown
 from tf_finetune.config import options, train_config
-from tf_finetune.workdir import recorded_config, workdir_files
+from tf_finetune.workdir import (
+    folder_names,
+    recorded_config,
+    workdir_files,
+)
 
 # Charts of a split are named after it.
 _SPLITS = ("train", "validation", "test")
-# Of the 255 bytes that file systems allow; a number may follow.
-_LONGEST_NAME = 200
 # Options that may differ when an unfinished run is continued.
 _CHANGEABLE_OPTIONS = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
@@ -37,12 +38,10 @@ def choose_workdir(config: train_config.TrainConfig) -> workdir_files.Workdir:
         return workdir_files.Workdir(
             pathlib.Path(config.output.workdir).expanduser()
         )
-    data = pathlib.PurePath(config.data.data).stem or config.data.data
-    name = re.sub(r"[^\w.@-]+", "-", f"{data}-{config.model.backbone}")
-    # By characters, so that none is cut in two; the limit is in bytes.
-    while len(name.encode()) > _LONGEST_NAME:
-        name = name[:-1]
-    return _find_free(pathlib.Path("runs") / name.strip("-"), config)
+    folder = folder_names.name_folder(
+        config.data.data, after=config.model.backbone
+    )
+    return _find_free(folder, config)
 
 
 def number_workdir(

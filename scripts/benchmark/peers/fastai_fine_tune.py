@@ -8,7 +8,6 @@ on a copy of the network, which does not count.
     python fastai_fine_tune.py DATA BACKBONE WEIGHTS OUTPUT --seconds=60
 """
 
-import argparse
 import copy
 import pathlib
 import time
@@ -16,6 +15,7 @@ import time
 _BEGIN = time.perf_counter()
 
 import numpy as np  # noqa: E402  (the measured time includes these)
+import recipe_flags  # noqa: E402
 import torch  # noqa: E402
 import torch_networks  # noqa: E402
 from fastai.vision import all as vision  # noqa: E402
@@ -23,13 +23,7 @@ from fastai.vision import all as vision  # noqa: E402
 
 def main() -> None:
     """Trains and writes the probabilities of the test pictures."""
-    parser = argparse.ArgumentParser()
-    for name in ("data", "backbone", "weights", "output"):
-        parser.add_argument(name)
-    parser.add_argument("--image_size", type=int, default=224)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args()
+    given = recipe_flags.read_flags()
     vision.set_seed(given.seed, reproducible=True)
     data = pathlib.Path(given.data)
     loaders = _make_loaders(data, given.image_size)

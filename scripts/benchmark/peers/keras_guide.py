@@ -7,7 +7,6 @@ validation loss is kept, as the guides' `ModelCheckpoint` does.
     python keras_guide.py DATA BACKBONE WEIGHTS OUTPUT --seconds=60
 """
 
-import argparse
 import pathlib
 import time
 
@@ -16,19 +15,14 @@ _BEGIN = time.perf_counter()
 import keras  # noqa: E402  (the measured time includes it)
 import keras_head  # noqa: E402
 import numpy as np  # noqa: E402
+import recipe_flags  # noqa: E402
 
 _MOST_EPOCHS = 1000
 
 
 def main() -> None:
     """Trains and writes the probabilities of the test pictures."""
-    parser = argparse.ArgumentParser()
-    for name in ("data", "backbone", "weights", "output"):
-        parser.add_argument(name)
-    parser.add_argument("--image_size", type=int, default=224)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args()
+    given = recipe_flags.read_flags()
     keras.utils.set_random_seed(given.seed)
     training, validation, test = (
         keras.utils.image_dataset_from_directory(

@@ -8,7 +8,6 @@ beforehand on a copy of the network, which does not count.
     python timm_recipe.py DATA BACKBONE WEIGHTS OUTPUT --seconds=60
 """
 
-import argparse
 import copy
 import math
 import pathlib
@@ -17,6 +16,7 @@ import time
 _BEGIN = time.perf_counter()
 
 import numpy as np  # noqa: E402  (the measured time includes these)
+import recipe_flags  # noqa: E402
 import timm.data  # noqa: E402
 import timm.loss  # noqa: E402
 import torch  # noqa: E402
@@ -29,13 +29,7 @@ _WARMUP = 0.1
 
 def main() -> None:
     """Trains and writes the probabilities of the test pictures."""
-    parser = argparse.ArgumentParser()
-    for name in ("data", "backbone", "weights", "output"):
-        parser.add_argument(name)
-    parser.add_argument("--image_size", type=int, default=224)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args()
+    given = recipe_flags.read_flags()
     torch.manual_seed(given.seed)
     np.random.seed(given.seed)
     training, test = _make_loaders(pathlib.Path(given.data), given.image_size)

@@ -94,10 +94,10 @@ def test_warm_up_requests_are_rows_of_the_proof(exported, rows):
 
 def test_a_server_is_warmed_up_by_every_request(exported):
     pytest.importorskip("tensorflow_serving")
-    from tf_finetune.serving import batching, served_model, service, warmup
+    from tf_finetune.serving import batching, service, version_files, warmup
 
     served = service.Service(
-        served_model.ServedModel(exported, name="houses"),
+        version_files.load_version(exported, name="houses"),
         batching.BatchLimits(
             max_batch_size=32,
             max_delay_seconds=0.0,

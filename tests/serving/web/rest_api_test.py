@@ -13,7 +13,7 @@ _PREDICT = "/v1/models/small:predict"
 @pytest.fixture
 def ask(served):
     """A function that asks the API without a network."""
-    api = rest_api.RestApi(served)
+    api = rest_api.RestApi([served])
 
     def call(path, document=None, method=None):
         body = b"" if document is None else json.dumps(document).encode()
@@ -194,7 +194,7 @@ def test_only_large_answers_are_written_one_at_a_time(
             pass
 
     monkeypatch.setattr(rest_api, "_LARGE_BYTES", largest)
-    api = rest_api.RestApi(served)
+    api = rest_api.RestApi([served])
     api._writing = Taken()
     body = json.dumps({"instances": [{"b64": "YWJj"}]}).encode()
     assert api.answer("POST", _PREDICT, body).status_code == status
@@ -204,10 +204,17 @@ def test_a_fault_of_the_server_is_a_500_without_its_secrets(served):
     class Broken:
         model = served.model
 
-        def require(self, *_):
+        def classify(self, *_):
             raise KeyError("secret")
 
-    response = rest_api.RestApi(Broken()).answer("GET", "/v1/models/small", b"")
+        def check_rows(self, *_):
+            pass
+
+    response = rest_api.RestApi([Broken()]).answer(
+        "POST",
+        "/v1/models/small:classify",
+        b'{"signature_name": "classify", "examples": [{"x": 1.0}]}',
+    )
     assert response.status_code == 500
     assert b"secret" not in response.body
 

@@ -14,7 +14,7 @@ def client(served, connect):
     """A client of the small SavedModel's web server."""
     made = server.Server(
         ("127.0.0.1", 0),
-        server.list_routes(served),
+        server.list_routes([served]),
         request_bodies.ClientLimits(
             max_request_bytes=1 << 20, max_connections=8, timeout_seconds=30.0
         ),

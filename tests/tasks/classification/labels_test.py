@@ -68,6 +68,15 @@ def test_equal_numbers_are_one_class_in_folders(tmp_path):
     assert _counts(found) == {"1": 4, "2": 2, "10": 2}
 
 
+def test_kept_classes_follow_those_with_pictures(listed):
+    kept = labels.Classes(kept=("fly", "2", "ant"), known=("fly", "2", "ant"))
+    found = listed(["2", "2", "moth", "moth"], names=kept)
+    assert found.class_names == ("2", "moth", "fly", "ant")
+    # One class alone is enough beside kept ones.
+    found = listed(["moth", "moth"], names=kept)
+    assert found.class_names == ("moth", "fly", "2", "ant")
+
+
 def test_other_pictures_have_the_classes_of_the_run_by_value(listed):
     found = listed(["1", "02", "2.0"], known=["1.0", "2.0"], training=False)
     assert _counts(found) == {"1.0": 1, "2.0": 2}

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors
-from tf_finetune.config import train_config
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
 from tf_finetune.tasks.classification import network
 
@@ -131,6 +131,24 @@ def test_class_weights_multiply_each_example_by_that_of_its_label():
     plain = _of("cross_entropy")
     weighted = _of("cross_entropy", class_weights=np.array([2.0, 1.0, 5.0]))
     np.testing.assert_allclose(weighted, plain * [2.0, 5.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_classes_without_pictures_are_left_out_of_the_softmax(name):
+    options = training_options.TrainingOptions(
+        loss=name, label_smoothing=0.1, class_weight="balanced"
+    )
+    described = {"classes": {"train": {"a": 3, "b": 0, "c": 1}}}
+    loss = network.NETWORK.loss(options, ("a", "b", "c"), described)
+    found = np.asarray(loss.call(_LABELS, _LOGITS))
+    logits = _LOGITS[:, [0, 2]]
+    log_p = special.log_softmax(logits, axis=1)
+    if name == "focal":
+        log_p *= (1 - np.exp(log_p)) ** 2
+    smooth = _LABELS[:, [0, 2]] * 0.9 + 0.05
+    # 4 / (2 · 3) and 4 / (2 · 1).
+    expected = -(smooth * log_p).sum(axis=1) * [2 / 3, 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_half_precision_logits_give_a_float32_loss():

@@ -133,6 +133,21 @@ def test_steps_of_other_rates_get_no_learning_rate():
         assert settled.training.learning_rate is None
 
 
+def test_stages_get_rates_where_those_of_their_methods_differ():
+    # AdamW's 1e-3, times 2 for 4 times 32 pictures; lora's is twice that.
+    settled = batch_size_search.apply_batch_size(
+        _config(stages=("lora:3", "top:1@0.1", "all:1")), 128, 1000
+    )
+    assert settled.training.learning_rate is None
+    assert settled.training.stages == (
+        "lora:3@0.004", "top:1@0.1", "all:1@0.002",
+    )  # fmt: skip
+    settled = batch_size_search.apply_batch_size(
+        _config(stages=("norm/top:3", "norm:1")), 128, 1000
+    )
+    assert settled.training.learning_rate == pytest.approx(6e-3)
+
+
 def test_a_given_learning_rate_stays():
     settled = batch_size_search.apply_batch_size(
         _config(learning_rate=0.5), 256, 1000

@@ -20,6 +20,29 @@ def test_mirrored_takes_what_this_machine_has():
     assert chosen.num_replicas_in_sync >= 1
 
 
+# How many devices there are is settled once a process.
+_TWO_STRATEGIES = """
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+from tf_finetune.training.distributed import strategies
+for size in (3, 5):
+    strategy = strategies.build_strategy("mirrored")
+    @tf.function
+    def add(size=size):
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce("sum", tf.ones(size))
+    _, found = strategy.experimental_local_results(strategy.run(add))
+    print(found.numpy().tolist())
+"""
+
+
+def test_a_process_has_runs_of_several_shapes(start, tmp_path):
+    done = start(["-c", _TWO_STRATEGIES], tmp_path).wait(timeout=100)
+    assert done.stdout.splitlines() == [str([2.0] * 3), str([2.0] * 5)]
+
+
 def test_a_missing_tpu_is_a_sentence_with_the_way_out():
     with pytest.raises(errors.RunError, match="--strategy=tpu cannot start"):
         strategies.build_strategy("tpu")

@@ -40,6 +40,28 @@ def test_mean_and_deviation_name_a_preprocessing(tmp_path, mean, std, kind):
     assert (found.architecture, found.preprocessing) == ("resnet18", kind)
 
 
+def test_a_config_is_read_for_the_weights_that_it_names_alone(tmp_path):
+    path, other = tmp_path / "mine.safetensors", tmp_path / "other.safetensors"
+    path.write_bytes(b"mine")
+    other.write_bytes(b"other")
+    named = {"file": path.name, "sha256": files.sha256(path)}
+    files.write_json(
+        tmp_path / "config.json",
+        {"architecture": "resnet18", "mean": _HALF, "std": _HALF,
+         "weights": named},
+    )  # fmt: skip
+    assert weights_configs.read_config(path).preprocessing == "tf"
+    assert weights_configs.read_config(other) is None
+    assert weights_configs.is_free(path)
+    assert not weights_configs.is_free(other)
+    renamed = path.rename(tmp_path / "renamed.safetensors")
+    assert weights_configs.read_config(renamed).preprocessing == "tf"
+    (tmp_path / "config.json").write_text("[]")
+    assert not weights_configs.is_free(renamed)
+    (tmp_path / "config.json").unlink()
+    assert weights_configs.is_free(renamed)
+
+
 @pytest.mark.parametrize("mean", [[0.3, 0.3, 0.3], "half", [0.5], {"r": 1}])
 def test_other_means_are_refused(tmp_path, mean):
     path = _write_config(tmp_path, mean=mean, std=_HALF)
@@ -73,6 +95,14 @@ def test_other_weights_have_a_scaling_of_their_own():
     assert choose("resnet50", "imagenet", "auto") == "auto"
     with pytest.raises(errors.UsageError, match="tf is for PyTorch files"):
         choose("resnet50", "imagenet", "tf")
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "digts", "no/file.pth"])
+def test_weights_that_are_not_there_are_left_to_their_own_check(weights):
+    # There are none of ImageNet for it.
+    assert weights_source.choose_graph("small_cnn", weights) == "small_cnn"
+    choose = weights_source.choose_preprocessing
+    assert choose("small_cnn", weights, "auto") == "auto"
 
 
 def test_a_network_that_scales_itself_takes_no_other(tmp_path):

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding, file_kinds
+from tf_finetune.untrusted import picture_signatures
 
 # Enough for every signature.
 _HEAD_BYTES = 12
@@ -150,7 +151,7 @@ def _explain_errors(contents: tf.Tensor) -> tf.Tensor:
         [tf.strings.substr(contents, 0, _HEAD_BYTES), b"\0" * _HEAD_BYTES]
     )
     reasons = tf.fill(tf.shape(contents), _UNKNOWN_ERROR)
-    for kind, parts in file_kinds.SIGNATURES:
+    for kind, parts in picture_signatures.SIGNATURES:
         fits = [
             tf.strings.substr(head, begin, len(part)) == part
             for begin, part in parts

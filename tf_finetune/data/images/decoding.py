@@ -19,18 +19,15 @@ from tf_finetune.data.images import (
     png_webp_bmp_files,
     square_images,
 )
+from tf_finetune.untrusted import picture_signatures
 
 VERSION = 3
 """To be raised whenever the same bytes decode otherwise than before."""
 
-# First bytes of the files of each kind.
-_SIGNATURES = {
-    "JPEG": b"\xff\xd8\xff",
-    "PNG": b"\x89PNG",
-    "WebP": b"RIFF",
-    "GIF": b"GIF8",
-    "BMP": b"BM",
-}
+_FIRST = picture_signatures.FIRST_BYTES
+# First bytes of the files of each kind; a PNG whose line ends were changed is
+# one, which then cannot be decoded.
+_SIGNATURES = {**_FIRST, "PNG": _FIRST["PNG"][:4]}
 
 # What libjpeg can shrink by while it decodes, at a part of the cost.
 _JPEG_RATIOS = (1, 2, 4, 8)

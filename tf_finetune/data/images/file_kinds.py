@@ -6,25 +6,13 @@ The sample format is the depth, the alpha channel and the losses of encoding.
 import re
 import zlib
 
+from tf_finetune.untrusted import picture_signatures
+
 DECODABLE = ("JPEG", "PNG", "GIF", "BMP", "WebP")
 """The kinds of pictures that this package decodes."""
 
 HEAD_BYTES = 1024
 """How many bytes of a file `detect_kind` wants to see."""
-
-SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
-    ("JPEG", ((0, b"\xff\xd8\xff"),)),
-    ("PNG", ((0, b"\x89PNG\r\n\x1a\n"),)),
-    ("GIF", ((0, b"GIF87a"),)),
-    ("GIF", ((0, b"GIF89a"),)),
-    ("BMP", ((0, b"BM"),)),
-    ("WebP", ((0, b"RIFF"), (8, b"WEBP"))),
-)
-"""The kinds of `DECODABLE`, with offsets and bytes that a file of each has.
-
-Plain bytes, no expressions: graphs of TensorFlow, whose expressions know text
-only, look for them too.
-"""
 
 _DICOM = "a DICOM file"
 _NIFTI = "a NIfTI volume"
@@ -159,7 +147,7 @@ def detect_kind(head: bytes) -> str:
         One of `DECODABLE`, or another kind in words: "a TIFF", "HTML", "plain
         text", "no known kind of file".
     """
-    for kind, parts in SIGNATURES:
+    for kind, parts in picture_signatures.SIGNATURES:
         if all(head.startswith(part, begin) for begin, part in parts):
             return kind
     for pattern, kind in _SIGNATURE_PATTERNS:
@@ -185,7 +173,10 @@ def describe_kind(kind: str) -> str:
 def has_sixteen_bits(contents: bytes) -> bool:
     """Tells if the bytes of a file are a PNG of 16 bits a sample."""
     # IHDR comes first: bit depth is byte 24, color type byte 25 of the file.
-    return contents[:8] == b"\x89PNG\r\n\x1a\n" and contents[24:25] == b"\x10"
+    return (
+        contents[:8] == picture_signatures.FIRST_BYTES["PNG"]
+        and contents[24:25] == b"\x10"
+    )
 
 
 def has_alpha(contents: bytes) -> bool:

@@ -79,7 +79,7 @@ class _SignatureBodies:
     """The functions of the signatures; they share graphs traced once."""
 
     def __init__(
-        self, network: networks.ServingNetwork, job: jobs.ExportJob
+        self, network: networks.ServingNetwork, job: jobs.AnswerFacts
     ) -> None:
         self._job = job
         self._task = tasks.TASKS.get(job.task).with_decision(job.decision)
@@ -185,13 +185,20 @@ class ImageServable(TrackableModel):
     ) -> None:
         network = networks.optimize_network(job)
         super().__init__(network.model, assets)
-        self.functions = {
-            name: _make_function(body, specs)
-            for name, (body, specs) in _SignatureBodies(network, job)
-            .build()
-            .items()
-        }
+        self.functions = build_functions(network, job)
         self.folded = network.folded
+
+
+def build_functions(
+    network: networks.ServingNetwork, job: jobs.AnswerFacts
+) -> dict[str, Any]:
+    """Returns the concrete functions of a network by name of signature."""
+    bodies = _SignatureBodies(network, job).build()
+    # Autograph would rewrite Keras' layers and lambdas.
+    return {
+        name: tf.function(body, autograph=False).get_concrete_function(**specs)
+        for name, (body, specs) in bodies.items()
+    }
 
 
 def set_methods(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
@@ -278,11 +285,6 @@ def _blank_failed_rows(
         good = tf.reshape(errors == "", [-1, *[1] * (values.shape.rank - 1)])
         found[name] = tf.where(good, values, tf.zeros_like(values))
     return found
-
-
-def _make_function(body: Callable, specs: Mapping[str, tf.TensorSpec]) -> Any:
-    # Autograph would rewrite Keras' layers and lambdas.
-    return tf.function(body, autograph=False).get_concrete_function(**specs)
 
 
 def _find_tables(

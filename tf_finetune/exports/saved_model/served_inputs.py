@@ -28,10 +28,10 @@ class ServedInputs:
     """Graph functions from the fields of a request to the inputs of a model.
 
     Attributes:
-        job: The export whose model gets the inputs.
+        job: The export, or another model that gets the inputs.
     """
 
-    job: jobs.ExportJob
+    job: jobs.AnswerFacts
 
     @property
     def specs(self) -> dict[str, tf.TensorSpec]:

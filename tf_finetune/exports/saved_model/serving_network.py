@@ -92,14 +92,14 @@ def optimize_network(job: jobs.ExportJob) -> ServingNetwork:
             allowed,
         )
         if job.inputs:
-            return _name_outputs(job.model, job)
+            return name_outputs(job.model, job)
         # A second copy: folding has used the layers of the first one.
-        return _name_outputs(float32_model.copy_model(job.model), job)
+        return name_outputs(float32_model.copy_model(job.model), job)
     return found
 
 
 def _fold_model(job: jobs.ExportJob) -> ServingNetwork:
-    network = _name_outputs(float32_model.copy_model(job.model), job)
+    network = name_outputs(float32_model.copy_model(job.model), job)
     found = batch_norm_folding.fold_batch_norms(network.model)
     return dataclasses.replace(
         network, model=found.model, folded=len(found.names)
@@ -125,10 +125,16 @@ def _fold_rows_model(job: jobs.ExportJob) -> ServingNetwork:
     for old, new in zip(job.model.layers, copy.layers, strict=True):
         if not isinstance(old, keras.Model):
             new.set_weights(old.get_weights())
-    return dataclasses.replace(_name_outputs(copy, job), folded=len(names))
+    return dataclasses.replace(name_outputs(copy, job), folded=len(names))
 
 
-def _name_outputs(copy: keras.Model, job: jobs.ExportJob) -> ServingNetwork:
+def name_outputs(copy: keras.Model, job: jobs.AnswerFacts) -> ServingNetwork:
+    """Adds features, and logits if they are served, to a model's outputs.
+
+    Args:
+        copy: Inputs → predictions.
+        job: The export.
+    """
     tensors = {"predictions": copy.outputs[0]}
     pooled = find_features(copy)
     if pooled is not None:

@@ -1,20 +1,26 @@
-"""REST API of TensorFlow Serving: routes a request to the model.
+"""REST API of TensorFlow Serving: routes a request to its model.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import contextlib
+import dataclasses
 import re
 import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 from starlette.responses import Response
 
-from tf_finetune.serving import failures, served_model, service
+from tf_finetune.serving import (
+    failures,
+    served_model,
+    service,
+    service_lookup,
+)
 from tf_finetune.serving.web import json_input, json_values, responses
 
 _MODEL = (
@@ -28,18 +34,33 @@ _MAX_VERSION_DIGITS = 18  # It is an int64.
 _LARGE_BYTES = 1 << 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Known:
+    """Answers about a model, which are the same each time."""
+
+    status: Response
+    metadata: Response
+
+
 class RestApi:
-    """TensorFlow Serving's REST API of one model, below /v1/models/.
+    """TensorFlow Serving's REST API of one or several models.
+
+    Their addresses begin with /v1/models/.
 
     Args:
-        served: The model.
+        services: The models, at least one.
     """
 
-    def __init__(self, served: service.Service) -> None:
-        self._service = served
+    def __init__(self, services: Sequence[service.Service]) -> None:
+        self._services = tuple(services)
         # Built once: a monitor asks for them many times a second.
-        self._status = responses.write_json(_make_status(served.model))
-        self._metadata = responses.write_json(_make_metadata(served.model))
+        self._known = {
+            each.model.name: _Known(
+                status=responses.write_json(_make_status(each.model)),
+                metadata=responses.write_json(_make_metadata(each.model)),
+            )
+            for each in services
+        }
         # One at a time: JSON takes many times its size in memory while it is
         # read or written, and Python does no two documents at once anyway.
         # Small answers do not wait for large ones.
@@ -74,94 +95,98 @@ class RestApi:
             raise failures.RequestError(
                 400, f"Malformed request: {method} {path[:200]}"
             )
-        self._require_model(found)
-        return self._dispatch(method, found["verb"], body)
-
-    def _dispatch(self, method: str, verb: str | None, body: bytes) -> Response:
+        served, verb = self._find_model(found), found["verb"]
         if method == "GET":
-            return self._metadata if verb else self._status
+            known = self._known[served.model.name]
+            return known.metadata if verb else known.status
         if verb.lower() == "predict":
-            return self._predict(body)
+            return self._predict(served, body)
         if verb.lower() == "classify":
-            return self._classify(body)
-        return self._regress(body)
+            return self._classify(served, body)
+        return self._regress(served, body)
 
-    def _require_model(self, found: re.Match) -> None:
+    def _find_model(self, found: re.Match) -> service.Service:
         version = found["version"]
         if version and len(version) > _MAX_VERSION_DIGITS:
             raise failures.RequestError(
                 400, f"Failed to convert version: {version[:40]} to numeric."
             )
-        self._service.require(
+        return service_lookup.find_service(
+            self._services,
             urllib.parse.unquote(found["name"]),
             int(version) if version else None,
             found["label"] or "",
         )
 
-    def _predict(self, body: bytes) -> Response:
+    def _predict(self, served: service.Service, body: bytes) -> Response:
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
-            inputs = self._service.model.signature(name).inputs
-            self._require_strings(document, name)
+            inputs = served.model.signature(name).inputs
+            _require_strings(served.model, document, name)
             arrays, layout = json_input.to_arrays(
-                document, inputs, self._service.check_rows
+                document, inputs, served.check_rows
             )
             # The JSON document is larger than the arrays made of it.
             del document
         with contextlib.ExitStack() as ends:
-            outputs = self._service.predict(name, arrays, ends)
+            outputs = served.predict(name, arrays, ends)
             large = _count_bytes(outputs) > _LARGE_BYTES
             with self._writing if large else contextlib.nullcontext():
                 written = responses.dump_outputs(outputs, layout)
             # From here on the response releases them, once it is sent.
             return responses.HeldResponse(written, ends.pop_all())
 
-    def _require_strings(self, document: Mapping[str, Any], name: str) -> None:
-        """Raises `RequestError` for numbers if only strings are taken."""
-        model = self._service.model
-        inputs = model.signature(name).inputs
-        if not all(each.is_text for each in inputs):
-            return
-        if type(json_input.find_first_value(document)) not in (int, float):
-            return
-        others = [
-            each.name
-            for each in model.signatures.values()
-            if not any(info.is_text for info in each.inputs)
-        ]
-        hint = f" Numbers go to: {', '.join(others)}." if others else ""
-        raise failures.RequestError(
-            400,
-            f'Signature {name!r} takes encoded pictures, {{"b64": "…"}}, or '
-            f'strings, got numbers.{hint} "signature_name" chooses.',
-        )
-
-    def _classify(self, body: bytes) -> Response:
+    def _classify(self, served: service.Service, body: bytes) -> Response:
         name, encoded = self._read_examples(
-            body, served_model.Signature.require_classify
+            served, body, served_model.Signature.require_classify
         )
-        results = self._service.classify(name, encoded)
+        results = served.classify(name, encoded)
         return responses.write_json({"results": results})
 
-    def _regress(self, body: bytes) -> Response:
+    def _regress(self, served: service.Service, body: bytes) -> Response:
         name, encoded = self._read_examples(
-            body, served_model.Signature.require_regress
+            served, body, served_model.Signature.require_regress
         )
-        results = self._service.regress(name, encoded)
+        results = served.regress(name, encoded)
         return responses.write_json({"results": results})
 
     def _read_examples(
-        self, body: bytes, require: Callable[[served_model.Signature], None]
+        self,
+        served: service.Service,
+        body: bytes,
+        require: Callable[[served_model.Signature], None],
     ) -> tuple[str, list[bytes]]:
         """Reads the signature's name and the examples of a request."""
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
-            require(self._service.model.signature(name))
+            require(served.model.signature(name))
             return name, json_values.serialize_examples(
-                document, self._service.check_rows
+                document, served.check_rows
             )
+
+
+def _require_strings(
+    model: served_model.ServedModel, document: Mapping[str, Any], name: str
+) -> None:
+    """Raises `RequestError` for numbers if only strings are taken."""
+    inputs = model.signature(name).inputs
+    if not all(each.is_text for each in inputs):
+        return
+    if type(json_input.find_first_value(document)) not in (int, float):
+        return
+    others = [
+        each.name
+        for each in model.signatures.values()
+        if not any(info.is_text for info in each.inputs)
+    ]
+    hint = f" Numbers go to: {', '.join(others)}." if others else ""
+    raise failures.RequestError(
+        400,
+        f'Signature {name!r} takes encoded pictures, {{"b64": "…"}}, or '
+        f'strings, got numbers.{hint} "signature_name" chooses.',
+    )
 
 
 def _make_status(model: served_model.ServedModel) -> dict[str, Any]:

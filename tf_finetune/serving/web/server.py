@@ -17,7 +17,7 @@ import uvicorn
 from starlette import routing, types
 from starlette.responses import Response
 
-from tf_finetune.serving import service
+from tf_finetune.serving import served_model, service
 from tf_finetune.serving.web import (
     connections,
     request_bodies,
@@ -37,7 +37,7 @@ _Answer = Callable[[str, str, bytes], Response]
 
 _FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
 # Placeholders of page.html; their values are escaped for HTML.
-_PLACEHOLDERS = re.compile("MODEL_NAME|MODEL_COLUMNS")
+_PLACEHOLDERS = re.compile("MODEL_NAME|MODEL_COLUMNS|MODEL_LABELS")
 
 
 class Server:
@@ -157,21 +157,38 @@ class _Endpoint:
         await response(scope, receive, send)
 
 
-def list_routes(served: service.Service) -> list[routing.Route]:
-    """Lists the routes of the web page, the labels and the REST API.
+def list_routes(services: Sequence[service.Service]) -> list[routing.Route]:
+    """Lists the routes of the web pages, the labels and the REST API.
 
     Args:
-        served: The model.
+        services: The models, at least one.
 
     Returns:
-        Routes of /, /labels and all other paths, in the order of matching.
+        Routes of /, /labels and all other paths, in the order of matching. The
+        page and labels of each of several models are at /models/NAME and
+        /models/NAME/labels, and / links to them.
     """
-    shown = render_page(served.model.name, served.model.columns)
-    labels = responses.write_json(served.model.labels)
+    api = route_all(rest_api.RestApi(services).answer)
+    if len(services) == 1:
+        (served,) = services
+        return [*_list_model_routes(served.model, "/", "/labels"), api]
+    shown = render_index([each.model.name for each in services])
+    pages = [routing.Route("/", shown, methods=["GET"])]
+    for each in services:
+        address = f"/models/{each.model.name}"
+        pages += _list_model_routes(each.model, address, f"{address}/labels")
+    return [*pages, api]
+
+
+def _list_model_routes(
+    model: served_model.ServedModel, page: str, labels: str
+) -> list[routing.Route]:
+    """Returns the routes of a model's page and of its labels."""
+    shown = render_page(model.name, model.columns, labels=labels)
+    named = responses.write_json(model.labels)
     return [
-        routing.Route("/", shown, methods=["GET"]),
-        routing.Route("/labels", labels, methods=["GET"]),
-        route_all(rest_api.RestApi(served).answer),
+        routing.Route(page, shown, methods=["GET"]),
+        routing.Route(labels, named, methods=["GET"]),
     ]
 
 
@@ -188,8 +205,28 @@ def route_all(answer: _Answer) -> routing.Route:
     )
 
 
+def render_index(names: Sequence[str]) -> Response:
+    """Renders a web page that links to the pages of several models.
+
+    Args:
+        names: The models' names.
+    """
+    links = "\n".join(
+        f'<li><a href="/models/{html.escape(each)}">{html.escape(each)}</a>'
+        for each in names
+    )
+    return _make_page(
+        '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<title>Models</title>\n<h1>Models</h1>\n<ul>\n{links}\n</ul>\n",
+        ["default-src 'none'"],
+    )
+
+
 def render_page(
-    model_name: str, columns: Mapping[str, Sequence[str]] | None = None
+    model_name: str,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    *,
+    labels: str = "/labels",
 ) -> Response:
     """Renders the web page on which a model is tried; it loads no other file.
 
@@ -201,31 +238,41 @@ def render_page(
         model_name: The model's name in requests.
         columns: For a model of table rows, by input the names of its columns;
             empty or None: it takes single pictures.
+        labels: Path of the model's labels.
     """
     filled = {
         "MODEL_NAME": html.escape(model_name),
+        "MODEL_LABELS": html.escape(labels),
         "MODEL_COLUMNS": html.escape(json.dumps(columns or {})),
     }
     text = _PLACEHOLDERS.sub(
         lambda found: filled[found[0]], _FILE.read_text(encoding="utf-8")
     )
     # The hashes are of the text that is sent, after the names were filled in.
-    policy = "; ".join(
+    return _make_page(
+        text,
         [
             "default-src 'none'",
             f"script-src {_hash_element(text, 'script')}",
             f"style-src {_hash_element(text, 'style')}",
             "img-src blob: data:",
             "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
+        ],
     )
+
+
+def _make_page(text: str, sources: Sequence[str]) -> Response:
+    """Builds the response of a page that loads from these sources alone."""
+    policy = [
+        *sources,
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
     return Response(
         text,
         headers={
-            "Content-Security-Policy": policy,
+            "Content-Security-Policy": "; ".join(policy),
             "Referrer-Policy": "no-referrer",
         },
         media_type="text/html",

@@ -13,15 +13,22 @@ from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import ignored_folders
 from tf_finetune.data.tables import cell_words, file_locator, table_rows
+from tf_finetune.tasks.classification import marked_columns
 
 # More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Classes(label_protocol.NamedLabels):
-    """Labels of a classifier: how one class name per picture is handled."""
+    """Labels of a classifier: how one class name per picture is handled.
+
+    Attributes:
+        kept: Classes of an earlier run that stay, with or without pictures.
+    """
 
     sources = ("csv", "digits", "folder", "tfds")
+    kept: tuple[str, ...] = ()
 
     def configure_for_table(
         self,
@@ -54,7 +61,7 @@ class Classes(label_protocol.NamedLabels):
         """
         # Several columns: one of 0 and 1 for each class, exactly one marked.
         if len(options.label_column) > 1:
-            return _find_marked_column(cells, where, options.label_column)
+            return marked_columns.find_class(cells, where, options.label_column)
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
@@ -75,22 +82,22 @@ class Classes(label_protocol.NamedLabels):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the classes that have examples, in output order.
+        """Returns the classes that have examples, then the other `kept` ones.
 
-        Logs a warning about declared classes without examples, which are
-        left out, and about names such as "nan".
+        Warns of others, which are left out, and of names such as "nan".
         """
         present = {example.label for example in listing.examples}
-        # A source may name its classes in an order of its own, as TFDS does.
+        # As TFDS does, a source may name its classes in its own order.
         declared = listing.class_names or class_names.sort_names(present)
-        class_names.check(declared)
+        added = tuple(name for name in self.kept if name not in present)
+        class_names.check(dict.fromkeys([*declared, *added]))
         warn_of_missing(declared, options)
-        if absent := [repr(name) for name in declared if name not in present]:
+        if left := [e for e in declared if e not in {*present, *added}]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                class_names.join_names(absent),
+                class_names.join_names([repr(name) for name in left]),
             )
-        return tuple(name for name in declared if name in present)
+        return (*(name for name in declared if name in present), *added)
 
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
@@ -114,7 +121,7 @@ class Classes(label_protocol.NamedLabels):
             DataError: There are fewer, or names look like numbers or files.
         """
         counts = collections.Counter(picture.label for picture in pictures)
-        if len(counts) == 1:
+        if len({*counts, *self.kept}) == 1:
             raise errors.DataError(
                 f"The data holds a single class, {pictures[0].label!r}; a "
                 "classifier needs at least two."
@@ -209,31 +216,6 @@ LABELS = Classes()
 def _count_classes(data: examples.ImageData, split: str) -> dict[str, int]:
     counts = collections.Counter(p.label for p in data.split(split))
     return {name: counts[name] for name in data.class_names}
-
-
-def _find_marked_column(
-    cells: Mapping[str, str], where: str, columns: Sequence[str]
-) -> str:
-    """Returns the column that is marked in a row.
-
-    Raises:
-        DataError: No column is marked, or several are.
-    """
-    marked = [c for c in columns if cell_words.read_mark(cells[c], c, where)]
-    if len(marked) == 1:
-        return marked[0]
-    # Several marks are refused rather than the first one taken.
-    if marked:
-        raise errors.DataError(
-            f"{where} marks {len(marked)} of the columns "
-            f"{', '.join(columns)}: {' and '.join(marked)}. A picture is of "
-            "exactly one class; --task=multilabel learns several."
-        )
-    raise errors.DataError(
-        f"{where} marks none of the columns {', '.join(columns)}. A picture is "
-        "of exactly one class: mark it, remove the row, or use "
-        "--task=multilabel, which learns pictures without any."
-    )
 
 
 def check_quantity(counts: Mapping[str, int]) -> None:

@@ -29,6 +29,8 @@ class ClassificationLoss(keras.losses.Loss):
         label_smoothing: Share of the label spread over all classes, 0..1
             (Szegedy et al. 2016, section 7); the mean squared error ignores it.
         class_weights: One weight per class; None: equal weights.
+        places: Classes that the softmax is over: others, of which there are no
+            pictures, get no gradient; None: all.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class ClassificationLoss(keras.losses.Loss):
         *,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        places: Sequence[int] | None = None,
     ) -> None:
         """Chooses the loss function."""
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
+        self._places = places
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Computes the loss of each example, float32 [batch].
@@ -52,11 +56,17 @@ class ClassificationLoss(keras.losses.Loss):
         """
         labels = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
+        weights = self._class_weights
+        if self._places is not None:
+            labels = keras.ops.take(labels, self._places, axis=-1)
+            logits = keras.ops.take(logits, self._places, axis=-1)
+            if weights is not None:
+                weights = np.asarray(weights)[self._places]
         # In float32 also under mixed precision.
         loss = self._unweighted_loss(labels, logits)
-        if self._class_weights is None:
+        if weights is None:
             return loss
-        weights = keras.ops.convert_to_tensor(self._class_weights, "float32")
+        weights = keras.ops.convert_to_tensor(weights, "float32")
         # Of mixed labels (MixUp) the mixture of the classes' weights.
         return loss * keras.ops.sum(labels * weights, axis=-1)
 
@@ -127,18 +137,25 @@ class Network(probability_network.ProbabilityNetwork):
             options: Name of the loss, label smoothing and class weights.
             names: Names of the classes.
             described: data.json with the class counts that class weights
-                are computed from; None: equal weights.
+                are computed from, and of which classes without training
+                pictures are left out; None: equal weights of all classes.
         """
-        weights = None
-        if described is not None and options.class_weight != "none":
-            counts = [described["classes"]["train"][name] for name in names]
-            weights = class_weights.weigh_classes(
-                np.array(counts), options.class_weight
+        weights = places = None
+        if described is not None:
+            counts = np.array(
+                [described["classes"]["train"][name] for name in names]
             )
+            if options.class_weight != "none":
+                weights = class_weights.weigh_classes(
+                    counts, options.class_weight
+                )
+            if not counts.all():
+                places = np.flatnonzero(counts).tolist()
         return ClassificationLoss(
             self.default_loss if options.loss == "auto" else options.loss,
             label_smoothing=options.label_smoothing,
             class_weights=weights,
+            places=places,
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:

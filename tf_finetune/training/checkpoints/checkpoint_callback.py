@@ -44,9 +44,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._stage = stage
         self._trained = model
         self._request = request
-        self._state = [*model.variables, *model.optimizer.variables]
-        keeps_all = stage.keeps_optimizer
-        self._weights = self._state if keeps_all else list(model.variables)
+        constant = {id(each) for each in stage.constant}
+        moving = [v for v in model.variables if id(v) not in constant]
+        self._state = [*moving, *model.optimizer.variables]
+        self._weights = self._state if stage.keeps_optimizer else moving
         self._strategy = model.distribute_strategy
         self._is_shared = replicas.find_worker(self._strategy)[1] > 1
         if self._is_shared:
@@ -287,12 +288,11 @@ class CheckpointCallback(keras.callbacks.Callback):
             f"{name} {value:.4g}"
             for name, value in self.progress.rows[-1].items()
         )
-        star = " *" if self.progress.best == epoch else ""
         bars.report(
             "%s epoch %d/%d  %s%s",
             self._stage.name,
             epoch + 1,
             self._stage.epochs,
             figures,
-            star,
+            " *" if self.progress.best == epoch else "",
         )

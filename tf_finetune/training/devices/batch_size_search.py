@@ -110,9 +110,19 @@ def apply_batch_size(
     ):
         return options.replace(config, batch_size=size)
     rate = optimizers.scale_learning_rate(config.training, size)
-    if config.training.learning_rate is None:
-        rate *= adaptation.find_rate_factor(config.model.adaptation)
-    return options.replace(config, batch_size=size, learning_rate=rate)
+    if config.training.learning_rate is not None:
+        return options.replace(config, batch_size=size, learning_rate=rate)
+    factors = {e: adaptation.find_rate_factor(e) for e in config.adaptations}
+    if len({*factors.values()}) == 1:
+        rate *= next(iter(factors.values()))
+        return options.replace(config, batch_size=size, learning_rate=rate)
+    from tf_finetune.config import fit_stage_options
+
+    # Stages whose methods have other default rates.
+    return fit_stage_options.set_rates(
+        options.replace(config, batch_size=size),
+        lambda each: rate * factors[each],
+    )
 
 
 def _has_own_rates(config: train_config.TrainConfig) -> bool:

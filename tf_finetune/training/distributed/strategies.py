@@ -4,6 +4,7 @@ One process of several is the chief: it fills the cache and writes the results.
 """
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +77,9 @@ def is_in_slurm(environment: Mapping[str, str]) -> bool:
     return not has_cluster and "SLURM_STEP_NUM_TASKS" in environment
 
 
+# One a process: those of a second strategy would take the numbers of the first
+# one's collectives, which are bound to the shapes of its tensors.
+@functools.cache
 def _build_mirrored() -> tf.distribute.Strategy:
     # TensorFlow alone would take one of several logical CPU devices.
     if tf.config.list_logical_devices("GPU"):

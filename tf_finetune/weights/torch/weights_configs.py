@@ -67,19 +67,19 @@ def read_config(path: pathlib.Path) -> WeightsConfig | None:
         path: The weights file.
 
     Returns:
-        Its facts; None if there is no such file, or one of another program.
+        Its facts; None if there is no such file, one of another program, or
+        one that names other weights.
 
     Raises:
         UsageError: Its mean and deviation are of no known preprocessing.
     """
     place = path.with_name(NAME)
-    if not place.is_file():
-        return None
-    try:
-        content = files.read_json(place, limit=_MAX_BYTES)
-    except (OSError, ValueError, RecursionError):
-        return None  # A file of this name need not be about the weights.
-    if not isinstance(content, dict):
+    content = _read_content(place)
+    named = _find_named(content)
+    # A file that was renamed is known by its content.
+    if named.get("file", path.name) != path.name and (
+        not path.is_file() or files.sha256(path) != named.get("sha256")
+    ):
         return None
     architecture = content.get("architecture")
     if not isinstance(architecture, str):
@@ -91,6 +91,31 @@ def read_config(path: pathlib.Path) -> WeightsConfig | None:
         architecture=architecture,
         preprocessing=_find_kind(place, facts.get("mean"), facts.get("std")),
     )
+
+
+def is_free(path: pathlib.Path) -> bool:
+    """Returns whether the `config.json` of a weights file can be written.
+
+    It can if there is none beside the file, or one that names the file.
+    """
+    place = path.with_name(NAME)
+    named = _find_named(_read_content(place)).get("file")
+    return named == path.name or not place.exists()
+
+
+def _read_content(place: pathlib.Path) -> dict[str, Any]:
+    """Reads a `config.json`; {} where it is none about weights."""
+    try:
+        content = files.read_json(place, limit=_MAX_BYTES)
+    except (OSError, ValueError, RecursionError):
+        return {}  # A file of this name need not be about the weights.
+    return content if isinstance(content, dict) else {}
+
+
+def _find_named(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns name and hash of the weights that a `config.json` is about."""
+    named = content.get("weights")
+    return named if isinstance(named, dict) else {}
 
 
 def _find_kind(
