@@ -52,10 +52,12 @@ def test_the_base_of_a_filled_backbone_is_its_file_in_the_cache():
             loaded=make(path=path),
             seed=3,
         ),
+    )
+    trained = make(
+        options=make(init_from="mobilenet@0.5=large.h5", weights="imagenet"),
         adapted=make(adapter=make(base_sha256="00ff")),
     )
-    chosen = make(init_from="mobilenet@0.5=large.h5", weights="imagenet")
-    assert adapter_record._describe_base(context, chosen) == {
+    assert adapter_record._describe_base(context, trained) == {
         "sha256": "00ff",
         "weights": None,
         "file": "transplants/0a1b.weights.h5 in --cache_dir",

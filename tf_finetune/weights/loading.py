@@ -18,6 +18,7 @@ from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build
 from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import model_options
+from tf_finetune.untrusted import keras_files
 from tf_finetune.weights import (
     efficientnet_rescaling,
     feature_parity,
@@ -167,10 +168,12 @@ def _adopt_preprocessing(
             "was moved into the input's Normalization.",
             file.path,
         )
+    if file.config is not None or not report.complete:
+        return preprocessing.adopt_scaling(backbone, file, report)
     # Arrays alone that fill the whole network say it in a record, if at all.
-    if file.config is None and report.complete:
-        return preprocessing.adopt_recorded_scaling(backbone, file, report)
-    return preprocessing.adopt_scaling(backbone, file, report)
+    if found := keras_files.read_scaling(file.path):
+        return preprocessing.adopt_record(backbone, file, report, found)
+    return report
 
 
 def _load_torch(

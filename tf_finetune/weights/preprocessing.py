@@ -8,6 +8,7 @@ channels, it is multiplied into the first kernel W, which becomes W·M.
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -99,17 +100,19 @@ def record_scaling(path: pathlib.Path, model: keras.Model) -> None:
         keras_files.write_scaling(path, found.numbers)
 
 
-def adopt_recorded_scaling(
+def adopt_record(
     backbone: backbones.Backbone,
     file: saved_weights.SavedWeights,
     report: merge_report.MergeReport,
+    numbers: Sequence[float],
 ) -> merge_report.MergeReport:
     """Makes a backbone scale its images as `record_scaling` wrote in a file.
 
     Args:
         backbone: Has the file's weights; changed in place.
-        file: A file of arrays alone; without such a record nothing changes.
+        file: A file of arrays alone.
         report: Matched layers.
+        numbers: The record, from `keras_files.read_scaling`.
 
     Returns:
         A report with a further note on the change, if there was one.
@@ -117,8 +120,7 @@ def adopt_recorded_scaling(
     Raises:
         RunError: The backbone has no layer that can take the scaling over.
     """
-    numbers = keras_files.read_scaling(file.path)
-    if numbers is None or backbone.model.input_shape[-1] != 3:
+    if backbone.model.input_shape[-1] != 3:
         return report
     theirs = input_scaling.from_numbers(numbers)
     first = input_scaling.find_first_kernel_layer(backbone.model)
