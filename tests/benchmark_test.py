@@ -161,3 +161,18 @@ def test_a_row_shows_mean_and_range_over_the_seeds(accuracy):
         "| ours | 0.850 (0.800–0.900) | 0.450 (0.400–0.500) | "
         "0.100 (0.100–0.100) | 30 (30–31) |"
     ) in text
+
+
+def test_the_page_of_distillation_has_a_place_for_each_set(monkeypatch):
+    monkeypatch.syspath_prepend(str(_FOLDER))
+    distillation = _load("distillation", monkeypatch)
+    page = distillation._PAGE.read_text("utf-8")
+    places = re.findall(r"<!-- begin distillation_(\w+) -->", page)
+    assert {*places} == {*distillation._TEACHER_SIZES}
+    rows = [
+        {"accuracy": 0.8, "log_loss": 0.5},
+        {"accuracy": 0.9, "log_loss": 1},
+    ]
+    assert "| ours | 0.850 (0.800–0.900) | 0.750 (0.500–1.000) |" in (
+        distillation.format_table({"ours": rows})
+    )

@@ -82,9 +82,9 @@ def train_run(
     # Workers other than the chief train along; they write nothing.
     if environment.is_non_chief(config.training.strategy):
         environment.start_tensorflow()
-        from tf_finetune.runs import train
+        from tf_finetune.runs import worker
 
-        return train.run_worker(config)
+        return worker.run_worker(config)
     inspected = scan.list_and_inspect(
         config.data,
         tasks.TASKS.get(config.model.task).choose_labels(config),

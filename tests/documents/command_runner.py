@@ -84,9 +84,10 @@ class House:
             each.split(":")[0].rpartition("=")[2]
             for each in command.flag("adapters").split(",")
         ]
+        needed = [workdir, *runs]
         if command.module.endswith(".train"):
-            return
-        for each in filter(None, [workdir, *runs]):
+            needed = [command.flag("teacher")]
+        for each in filter(None, needed):
             if not (self.folder / each / "run.json").exists():
                 self.need(self.run(self._trainer(each)))
         if command.module.endswith(".serve") and workdir:

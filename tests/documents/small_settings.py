@@ -89,10 +89,11 @@ def smaller(
         getattr(training, name) != getattr(usual.training, name)
         for name in ("optimizer", "learning_rate", "head_start_strength")
     )
+    has_teacher = bool(config.unlabeled.teacher)
     has_recipe = config.recipe.recipe == "auto"
     if has_recipe:
         found["recipe_budget"] = "1s"
-    about = (is_about_layers, is_about_steps, has_recipe)
+    about = (is_about_layers, is_about_steps, has_recipe, has_teacher)
     if fine_tuned or steps or any(about):
         found["epochs"] = min(training.epochs, 1)
     if training.stages:
@@ -105,7 +106,7 @@ def smaller(
         found["weights"] = "none"
         if model.backbone in ("mobilenet_v2", "resnet50"):
             found |= {"backbone": "small_cnn", "weights": "digits"}
-    if model.trainable == ("head",):
+    if model.trainable == ("head",) or has_teacher:
         # It is exported in few bits, which random weights do not bear.
         found |= {"backbone": "small_cnn", "weights": "digits"}
     return found

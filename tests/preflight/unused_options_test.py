@@ -82,6 +82,7 @@ _GIVEN = {
     "split_column": "part",
     "stages": "top:2",
     "sync_batch_norm": True,
+    "teacher": "runs/teacher",
     "tensorboard": True,
     "tfds_data_dir": "here",
     "tpu": "mine",
@@ -302,7 +303,8 @@ def test_conditions_name_flags_and_values_that_there_are():
         for flag, readers in field.metadata["used_by"].items():
             assert flag in (*_FIELDS, conditions.STAGE), option
             if readers == conditions.GIVEN:
-                assert _FIELDS[flag].type is bool, option
+                is_switch = _FIELDS[flag].type is bool
+                assert is_switch or _FIELDS[flag].default == "", option
                 continue
             if readers == conditions.NOT_GIVEN:
                 assert _FIELDS[flag].default == (), option

@@ -12,6 +12,7 @@ from tf_finetune.config import (
     option_types,
     options,
     recipe_options,
+    teacher_options,
     training_options,
 )
 
@@ -125,13 +126,15 @@ class OutputOptions:
 GRADIENT_BASED = ("feature_distillation", "fixmatch")
 """Objectives on unlabeled pictures that act in gradient steps only."""
 
-_SEMI_SUPERVISED = ("ada_bn", *GRADIENT_BASED, "pseudo_label")
+_SEMI_SUPERVISED = (
+    "ada_bn", teacher_options.OBJECTIVE, *GRADIENT_BASED, "pseudo_label",
+)  # fmt: skip
 _OBJECTIVES = ("supervised", *_SEMI_SUPERVISED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class UnlabeledOptions:
-    """Unlabeled pictures and the objective that learns from them.
+class UnlabeledOptions(teacher_options.TeacherOptions):
+    """Unlabeled pictures, the objective that learns from them, and a teacher.
 
     The help text of each field documents it. An impossible value raises
     `UsageError`.
@@ -146,9 +149,10 @@ class UnlabeledOptions:
     objective: str | None = options.option(
         None,
         "How to learn from --unlabeled_data: supervised (not at all), "
-        "pseudo_label, fixmatch, feature_distillation or ada_bn; none: "
-        "pseudo_label where there are such pictures. The run without them is "
-        "the baseline, and the better one is kept.",
+        "pseudo_label, fixmatch, feature_distillation, ada_bn or, with "
+        "--teacher, distillation; none: that or pseudo_label where there are "
+        "such pictures. The run without them is the baseline, and the better "
+        "one is kept.",
         names_part=True,
         known_parts=_OBJECTIVES,
     )
@@ -191,7 +195,9 @@ class UnlabeledOptions:
         """
         if self.objective is not None:
             return self.objective
-        return "pseudo_label" if self.unlabeled_data else "supervised"
+        if not self.unlabeled_data:
+            return "supervised"
+        return teacher_options.OBJECTIVE if self.teacher else "pseudo_label"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,7 +222,7 @@ class TrainConfig:
         InterruptionOptions, "interruptions"
     )
     unlabeled: UnlabeledOptions = options.group(
-        UnlabeledOptions, "pictures without labels"
+        UnlabeledOptions, "pictures without labels, and a teacher"
     )
     recipe: recipe_options.RecipeOptions = options.group(
         recipe_options.RecipeOptions, "settings chosen from the data"

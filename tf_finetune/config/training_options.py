@@ -141,8 +141,9 @@ class TrainingOptions:
     )
     augmentation_views: int = options.option(
         4,
-        "With the cache: this many fixed views of each training picture, the "
-        "first as it is, take turns; without it, each epoch changes it anew.",
+        "With the cache or a teacher: this many fixed views of each training "
+        "picture, the first as it is, take turns; else each epoch changes it "
+        "anew.",
         used_by={
             "augmentation": ("light", "medium", "strong"),
             "cache": ("auto", "on"),

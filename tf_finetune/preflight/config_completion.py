@@ -119,6 +119,7 @@ def make_paths_absolute(
         ("color_map", config.data.color_map),
         ("image_root", config.data.image_root),
         ("unlabeled_data", config.unlabeled.unlabeled_data),
+        ("teacher", config.unlabeled.teacher),
         ("fail_if_not_better_than", config.output.fail_if_not_better_than),
     ):
         # Shells do not expand the `~` of --data=~/a.

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Sequence
 
-from tf_finetune import environment, errors
+from tf_finetune import errors
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import backbone
 from tf_finetune.backbones import catalog as backbones
@@ -20,7 +20,6 @@ from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import layer_grammar
 from tf_finetune.preflight import unused_options
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
@@ -76,11 +75,15 @@ def check_config(config: train_config.TrainConfig) -> None:
 
         stage_options.check_stages(config)
     _check_backbone_updates(config)
-    if config.unlabeled.effective_objective != objectives.SUPERVISED:
+    asked = config.unlabeled
+    if asked.teacher or asked.effective_objective != "supervised":
         from tf_finetune.preflight import unlabeled_options
 
         unlabeled_options.check_objective(config, task)
-    _check_workers(config)
+    if config.training.strategy == "multi_worker":
+        from tf_finetune.preflight import workers
+
+        workers.check_options(config)
     if config.model.image_size is not None:
         spec.check_image_size(config.model.image_size, config.model.backbone)
     check_memory(config, config.model.image_size or spec.image_size)
@@ -126,6 +129,10 @@ def check_pictures(
         from tf_finetune.preflight import kept_classes
 
         kept_classes.check_names(config, inspected)
+    if config.unlabeled.teacher:
+        from tf_finetune.preflight import teacher
+
+        teacher.check_classes(config, inspected.class_names)
     if config.data.takes_rows:
         from tf_finetune.inputs import input_rows
 
@@ -180,33 +187,6 @@ def _check_backbone_updates(config: train_config.TrainConfig) -> None:
             "--head_start_strength is for a linear head, which is solved; "
             f"with --head_layers={','.join(layers)} the head is trained by "
             "gradient steps. Leave one of them out."
-        )
-
-
-def _check_workers(config: train_config.TrainConfig) -> None:
-    if config.training.strategy != "multi_worker":
-        return
-    environment.read_worker_number()
-    if config.recipe.recipe == "auto":
-        raise errors.UsageError(
-            "--recipe=auto tries settings in one process. Run `python -m "
-            "tf_finetune.recipe` on one machine and give all workers its "
-            "--flagfile=recipe.flags."
-        )
-    if not config.output.workdir:
-        raise errors.UsageError(
-            "--strategy=multi_worker needs --workdir, and --cache_dir where "
-            "home folders are not shared: folders that all workers see under "
-            "one name."
-        )
-    if config.training.batch_size == "auto":
-        raise errors.UsageError(
-            "--batch_size=auto cannot be tried with --strategy=multi_worker; "
-            "give a number."
-        )
-    if config.output.plan:
-        raise errors.UsageError(
-            "--plan measures one process; use it with --strategy=one_device."
         )
 
 

@@ -196,7 +196,7 @@ def find_training_choices(
         task: The task that `--task` names.
         head: The head that `--head` names or leaves to the task.
     """
-    objective = config.unlabeled.effective_objective
+    asked = config.unlabeled
     named = "stages" if config.training.stages else "adaptation"
     return {
         "task": lambda: choose_task(task),
@@ -207,13 +207,17 @@ def find_training_choices(
             known=_list_known("adaptation"),
         ),
         "objective": lambda: _choose_part(
-            "objective", config.unlabeled.objective, objective
+            "objective", asked.objective, asked.effective_objective
         ),
         "loss": lambda: Choice(
             values=task.split_loss(config.training.loss),
             shown=f"--loss={config.training.loss}",
             possible=task.losses,
             reads=task.reads,
+        ),
+        "cache": lambda: dataclasses.replace(
+            _read_choice(config, "cache"),
+            reads=["augmentation_views"] * bool(asked.teacher),
         ),
         "data_format": lambda: choose_format(config.data, task.labels),
         conditions.STAGE: lambda: choose_stage(config),

@@ -259,7 +259,7 @@ def _time_step(
 ) -> float:
     """Times the third of three training steps and undoes them all."""
     expected, tensors = (
-        context.targets("train"),
+        context.fit_targets("train"),
         context.networks.boundary.tensors,
     )
     places = np.arange(len(rows)) % len(expected)

@@ -22,6 +22,7 @@ from tf_finetune.workdir import workdir_files
 if TYPE_CHECKING:
     from tf_finetune.config import fit_stage_options
     from tf_finetune.model import freeze_boundary
+    from tf_finetune.runs import distillation
     from tf_finetune.training import optimizer_state
 
 
@@ -68,6 +69,7 @@ class RunContext:
         stages: The fit stages of `--stages`; `adapted`, `networks` and `cache`
             are those of the first one. Empty: the run has one stage.
         carried: Optimizer state of the stage before; None in the first one.
+        distillation: The teacher of `--teacher`; None without one.
     """
 
     config: train_config.TrainConfig
@@ -86,6 +88,7 @@ class RunContext:
     recipe_lines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     stages: Sequence[PreparedStage] = ()
     carried: "optimizer_state.CarriedState | None" = None
+    distillation: "distillation.Distillation | None" = None
 
     @property
     def image_size(self) -> int:
@@ -109,10 +112,33 @@ class RunContext:
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """The training loss, computed on logits."""
-        return self.task.network.loss(
+        """The loss of logits against `fit_targets`."""
+        loss = self.task.network.loss(
             self.config.training, self.data.class_names, self.label_description
         )
+        if self.distillation is None:
+            return loss
+        return self.distillation.wrap_loss(self, loss)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Returns new metrics of logits against `fit_targets`."""
+        metrics = self.task.network.metrics(self.data.class_names)
+        if self.distillation is None:
+            return metrics
+        return self.distillation.wrap_metrics(metrics)
+
+    def fit_targets(self, split: str) -> target_rows.Targets:
+        """Returns the targets that fine-tuning reads, of a split in order.
+
+        Those of the training split hold a teacher's logits, if there is one.
+
+        Args:
+            split: "train" or "validation".
+        """
+        labels = self.targets(split)
+        if self.distillation is None or split != "train":
+            return labels
+        return self.distillation.make_targets(self, labels)
 
     def targets(self, split: str) -> target_rows.Targets:
         """Returns the targets of a split, which the loss compares with logits.

@@ -101,15 +101,18 @@ def make_feed(
             decoded and augmented in every epoch.
     """
     part = replicas.find_own_part(context.strategy)
-    targets = {s: context.targets(s) for s in ("train", "validation")}
+    targets = {s: context.fit_targets(s) for s in ("train", "validation")}
     if activations is None:
-        return fine_tuning.feed_pictures(
+        feed = fine_tuning.feed_pictures(
             context.data,
             targets,
             context.config,
             image_size=context.image_size,
             part=part,
         )
+        if context.distillation is None:
+            return feed
+        return context.distillation.use_views(context, feed, targets["train"])
     # All views of training pictures; validation is never augmented.
     rows = {
         "train": activations.views,
@@ -147,7 +150,7 @@ def prepare_trainer(
             context.config,
             adapted=context.adapted,
             loss=context.loss,
-            metrics=context.task.network.metrics(context.data.class_names),
+            metrics=context.make_metrics(),
             num_examples=len(context.data.split("train")),
             settings=context.settings,
             continues=context.carried is not None,

@@ -58,12 +58,17 @@ def format_plan(context: contexts.RunContext) -> str:
 
 
 def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
-    options = context.config.unlabeled
+    options, lines = context.config.unlabeled, []
+    if options.teacher:
+        from tf_finetune.runs import distillation  # Only with a teacher.
+
+        lines.append(distillation.describe_plan(context))
     if options.effective_objective == catalog.SUPERVISED:
-        return []
+        return lines
     return [
+        *lines,
         f"then again with --unlabeled_data={options.unlabeled_data}: "
-        f"{options.effective_objective} (--objective); the better one is kept"
+        f"{options.effective_objective} (--objective); the better one is kept",
     ]
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import pathlib
-import tempfile
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -29,7 +27,6 @@ from tf_finetune.runs import (
 )
 from tf_finetune.runs import context as contexts
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
@@ -102,6 +99,11 @@ def train(
             requested_config=requested or config,
             recipe_lines=recipe_lines,
         )
+        if config.unlabeled.teacher:
+            # Loaded only here: other runs have no teacher.
+            from tf_finetune.runs import distillation
+
+            context = distillation.attach_teacher(context, held)
         plan = run_plan.format_plan(context)
         report(plan)
         run_plan.warn_of_single_pictures(context)
@@ -119,6 +121,10 @@ def train(
         from tf_finetune.runs import adapter_record
 
         adapter_record.write_adapter(context, result, figures)
+    if context.distillation:
+        from tf_finetune.runs import distillation_record
+
+        distillation_record.complete_record(context, figures)
     results.finish_run(context, result, time.monotonic() - start)
     report(context.task.figures.text(figures))
     report(f"Results saved to {place.path}")
@@ -180,6 +186,10 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
             # the precision of augmented views.
             activations = boundary_activations.compute_activations(stage)
     result = candidates.FitResult(probe=probe, fine_tuned=None, table=[])
+    if context.distillation:
+        from tf_finetune.runs import distillation_record
+
+        distillation_record.begin_record(context, probe)
     if context.fine_tunes:
         # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
         # from the solved head, whose gradients do not distort the features.
@@ -275,25 +285,3 @@ def _fuse_inputs(
     return input_fusion.fuse_inputs(
         context, result.fit_result, result.chosen, figures
     )
-
-
-def run_worker(config: train_config.TrainConfig) -> None:
-    """Trains as a worker beside the chief, on the features that it cached.
-
-    Its results go into a temporary folder that is removed.
-
-    Args:
-        config: The same config as the chief's.
-    """
-    inspected = scan.list_and_inspect(
-        config.data,
-        tasks.TASKS.get(config.model.task).choose_labels(config),
-        cache_dir=config.output.cache_folder,
-    )
-    # What it writes all the same goes into a folder that nobody reads.
-    with (
-        tempfile.TemporaryDirectory(prefix="tf_finetune-") as folder,
-        contextlib.ExitStack() as held,
-    ):
-        place = workdir_files.Workdir(pathlib.Path(folder))
-        run_stages(run_preparation.prepare_run(config, inspected, place, held))

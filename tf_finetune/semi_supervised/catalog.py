@@ -16,6 +16,7 @@ OBJECTIVES = registry.Registry(
             "tf_finetune.runs.objectives.objective_protocol:learn_nothing"
         ),
         "ada_bn": "tf_finetune.runs.objectives.ada_bn:learn",
+        "distillation": "tf_finetune.runs.objectives.distillation:learn",
         "feature_distillation": (
             "tf_finetune.runs.objectives.feature_distillation:learn"
         ),

@@ -68,6 +68,8 @@ class Task:
             "auto" is the first one.
         restore_figures: Contents of a run's evaluation.json → figures that rank
             by the same metric as that run; None: they always rank alike.
+        distill: Possible values of `--distill`, beside "auto"; empty where
+            no teacher can be learned from.
         pseudo_labels: How unlabeled pictures get pseudo-labels; None where they
             cannot.
         build_data_schema: Names of the classes → schema of their entries in
@@ -108,6 +110,7 @@ class Task:
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
     restore_figures: "Callable[..., contracts.Figures] | None" = None
+    distill: tuple[str, ...] = ()
     pseudo_labels: "pseudo_labels.Labeler | None" = None
     build_data_schema: Callable[[Sequence[str]], json_schema.Record] = (
         json_schema.describe_any

@@ -290,7 +290,7 @@ def clear_workdir(place: workdir_files.Workdir) -> None:
         place.predictions, place.proof, place.parity_predictions,
         place.fusion_model, place.path / "adapter.h5", *place.earlier_fusion,
         place.path / "recipe.json", place.path / "recipe.flags",
-        *itertools.chain(*plots), *others,
+        *itertools.chain(*plots), *others, place.path / "distillation.json",
     ):  # fmt: skip
         path.unlink(missing_ok=True)
     beside = [each.with_suffix("") for each in others]

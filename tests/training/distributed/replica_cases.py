@@ -30,6 +30,7 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import head_stage
+from tf_finetune.semi_supervised import distillation
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.tasks.classification import network
 from tf_finetune.training import fit, head_fit, optimizers, train_step
@@ -60,6 +61,10 @@ CASES = {
         "optimizer": "sgd", "sync_batch_norm": True, "examples": 33,
     },
     "adapter": {"optimizer": "adamw", "adapted": True},
+    "distillation": {"optimizer": "adamw", "taught": True},
+    "distillation_last_of_one": {
+        "optimizer": "sgd", "taught": True, "examples": 33,
+    },
     "overflow": {"optimizer": "adamw", "scaled": True},
     "float16": {"optimizer": "momentum", "scaled": True, "float16": True},
     "all_together": {
@@ -76,7 +81,7 @@ CASES = {
 # What costs time and shows nothing new is left out elsewhere.
 IN_WORKERS = (
     "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
-    "overflow", "float16", "all_together", "layer_decay",
+    "overflow", "float16", "all_together", "layer_decay", "distillation",
 )  # fmt: skip
 ON_ONE = (
     "adamw", "accumulation", "averages", "batch_norm", "all_together",
@@ -84,7 +89,7 @@ ON_ONE = (
 )  # fmt: skip
 _OURS = (
     "class_weights", "l2", "scaled", "float16", "examples", "factor",
-    "adapted",
+    "adapted", "taught",
 )  # fmt: skip
 
 
@@ -96,8 +101,13 @@ def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
         # In the second batch, with the first replica: the loss is finite, the
         # scaled one, or its gradient in float16, is not.
         inputs[17] = 1e3 if case.get("float16") else 1e6
-    labels = generator.integers(0, 3, count)
-    return inputs, np.eye(3, dtype="float32")[labels]
+    labels = np.eye(3, dtype="float32")[generator.integers(0, 3, count)]
+    if case.get("taught"):
+        # Label, logits of a teacher, its share in the loss; no unlabeled ones.
+        logits = generator.normal(scale=3, size=[count, 3])
+        share = generator.uniform(size=[count, 1]) * [[1, 0]]
+        labels = np.concatenate([labels, logits, share], axis=1)
+    return inputs, labels.astype("float32")
 
 
 def _model(case: dict) -> keras.Model:
@@ -147,16 +157,32 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         )
     model.compile(
         optimizer=optimizer,
-        loss=network.ClassificationLoss(
-            "cross_entropy", class_weights=case.get("class_weights")
-        ),
-        metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
-            keras.metrics.AUC(from_logits=True, name="auc"),
-        ],
+        loss=_make_loss(case),
+        metrics=_make_metrics(case),
         jit_compile=False,
     )
     return model
+
+
+def _make_loss(case: dict) -> keras.losses.Loss:
+    loss = network.ClassificationLoss(
+        "cross_entropy", class_weights=case.get("class_weights")
+    )
+    if not case.get("taught"):
+        return loss
+    return distillation.DistillationLoss(
+        loss, kind="dist", temperature=2.0, exclusive=True
+    )
+
+
+def _make_metrics(case: dict) -> list[keras.metrics.Metric]:
+    metrics = [
+        keras.metrics.CategoricalAccuracy(name="accuracy"),
+        keras.metrics.AUC(from_logits=True, name="auc"),
+    ]
+    if not case.get("taught"):
+        return metrics
+    return [distillation.LabelMetric(each) for each in metrics]
 
 
 def _adapted(model: keras.Model, case: dict) -> method.Adapted | None:

@@ -13,6 +13,7 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.network:CERTAINTY",
     compares_log_loss=True,
+    distill=("dist", "kd"),
     pseudo_labels=pseudo_labels.CLASS_PSEUDO_LABELS,
     build_data_schema=figures.build_data_schema,
 )

@@ -14,6 +14,7 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
     certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.choose_thresholds,
+    distill=("kd",),
     pseudo_labels=pseudo_labels.LABEL_PSEUDO_LABELS,
     build_data_schema=figures.build_data_schema,
     evaluation_schema={
