@@ -81,15 +81,16 @@ def test_the_client_writes_files_and_tells_where(program, texts, capsys):
 
 
 def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
-    value = {"a_bytes": b"\x89PNG\r\n", "b_bytes": [b"\xff\xd8\xff", b""]}
+    png = b"\x89PNG\r\n\x1a\n"
+    value = {"a_bytes": png, "b_bytes": [b"\xff\xd8\xff", b""]}
     assert client.replace_bytes(value, "x", None) == {
-        "a_bytes": "6 bytes",
+        "a_bytes": "8 bytes",
         "b_bytes": ["3 bytes", "0 bytes"],
     }
     found = client.replace_bytes(value, "x", tmp_path)
     assert found["a_bytes"] == str(tmp_path / "x_a.png")
     assert found["b_bytes"] == [str(tmp_path / "x_b_0.jpg"), "0 bytes"]
-    assert (tmp_path / "x_a.png").read_bytes() == b"\x89PNG\r\n"
+    assert (tmp_path / "x_a.png").read_bytes() == png
 
 
 def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
