@@ -236,7 +236,7 @@ def test_a_run_stopped_at_its_teacher_goes_on_bit_equal(
             "data": hard_pictures,
             "teacher": probe.workdir,
             "cache": cache,
-            "epochs": 3,
+            "epochs": 2,
             "checkpoint_every_steps": 1,
             "workdir": tmp_path / place,
         }

@@ -79,6 +79,7 @@ def test_the_run_is_evaluated_again_and_exported(trained, settings):
     assert any((run.workdir / "export").rglob("saved_model.pb"))
 
 
+@pytest.mark.campaign
 def test_the_run_is_repeated_from_its_flags(trained, tmp_path):
     run, _ = trained
     config = options.from_flagfile(
