@@ -40,9 +40,10 @@ def check_objective(
             "for the pictures without labels."
         )
     if name in objectives.PSEUDO_LABELING and task.pseudo_labels is None:
-        others = sorted(
-            {*objectives.OBJECTIVES.names()} - {*objectives.PSEUDO_LABELING}
-        )
+        impossible = {*objectives.PSEUDO_LABELING}
+        if not task.distill:
+            impossible.add(teacher_options.OBJECTIVE)
+        others = sorted({*objectives.OBJECTIVES.names()} - impossible)
         raise errors.UsageError(
             f"--objective={name} is not possible with --task={task.name}, "
             f"which has no pseudo-labels; use {', '.join(others)}."
