@@ -223,9 +223,8 @@ def test_an_adapter_and_accumulation_learn_from_a_teacher(
     assert (run.workdir / "adapter.h5").exists()
 
 
-@pytest.mark.parametrize(
-    "cache", ["off", pytest.param("on", marks=pytest.mark.campaign)]
-)
+@pytest.mark.campaign
+@pytest.mark.parametrize("cache", ["off", "on"])
 def test_a_run_stopped_at_its_teacher_goes_on_bit_equal(
     hard_pictures, settings, probe, tmp_path, start, cache
 ):

@@ -67,6 +67,7 @@ def test_the_saved_model_computes_the_same(trained):
     np.testing.assert_array_equal(plain(images), run.model(images))
 
 
+@pytest.mark.campaign
 def test_the_run_is_evaluated_again_and_exported(trained, settings):
     run, _ = trained
     again = tf_finetune.evaluate(
