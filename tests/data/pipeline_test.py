@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import pipeline, split_targets
+from tf_finetune.data import epoch_order, pipeline, split_targets
 
 SIZE = 8
 
@@ -22,22 +22,24 @@ def paths(tmp_path_factory):
     return sorted(str(path) for path in folder.iterdir())
 
 
-def batches(paths, *, batch_size=4, first_epoch=0, epochs=2, **options):
-    settings = {
-        "image_size": SIZE,
-        "resize": "squash",
-        "augmentation": "none",
-        "seed": 7,
-    } | options
-    dataset = pipeline.build_training_batches(
-        paths,
-        split_targets.ArrayTargets(np.eye(len(paths))),
-        batch_size=batch_size,
-        first_epoch=first_epoch,
-        epochs=epochs,
-        **settings,
+def build(paths, labels=None, *, augmentation="none", **changes):
+    """Builds batches of four pictures of two epochs, but for changes."""
+    labels = np.eye(len(paths)) if labels is None else labels
+    order = epoch_order.BatchOrder(
+        **{"batch_size": 4, "seed": 7, "epochs": 2, **changes}
     )
-    return [(i.numpy(), y.numpy()) for i, y in dataset]
+    return pipeline.build_training_batches(
+        paths,
+        split_targets.ArrayTargets(labels),
+        order,
+        image_size=SIZE,
+        resize="squash",
+        augmentation=augmentation,
+    )
+
+
+def batches(paths, **changes):
+    return [(i.numpy(), y.numpy()) for i, y in build(paths, **changes)]
 
 
 def numbers(found):
@@ -72,17 +74,7 @@ def test_the_shapes_of_batches_are_known(paths):
     )
     assert images.element_spec.shape == (None, SIZE, SIZE, 3)
     for level in ("none", "strong"):
-        dataset = pipeline.build_training_batches(
-            paths,
-            split_targets.ArrayTargets(np.eye(11)),
-            image_size=SIZE,
-            resize="pad",
-            batch_size=4,
-            augmentation=level,
-            seed=0,
-            first_epoch=0,
-            epochs=5,
-        )
+        dataset = build(paths, augmentation=level, epochs=5)
         image_spec, label_spec = dataset.element_spec
         assert image_spec.shape == (None, SIZE, SIZE, 3)
         assert label_spec.shape == (None, 11)
@@ -182,18 +174,7 @@ def test_a_batch_may_be_larger_than_the_data(paths):
 
 def test_soft_labels_stay_as_they_are(paths):
     soft = np.full((11, 2), 0.5, np.float32)
-    dataset = pipeline.build_training_batches(
-        paths,
-        split_targets.ArrayTargets(soft),
-        image_size=SIZE,
-        resize="squash",
-        batch_size=11,
-        augmentation="none",
-        seed=0,
-        first_epoch=0,
-        epochs=1,
-    )
-    ((_, labels),) = dataset.as_numpy_iterator()
+    ((_, labels),) = build(paths, soft, batch_size=11, epochs=1)
     np.testing.assert_array_equal(labels, soft)
 
 

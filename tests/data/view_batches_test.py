@@ -1,5 +1,6 @@
 """Training batches of pictures in fixed views."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from tf_finetune.feature_cache import batches, fill
 from tf_finetune.feature_cache import store as stores
 
 _COUNT, _VIEWS, _SIZE = 5, 3, 8
+_ORDER = epoch_order.BatchOrder(batch_size=2, seed=3, epochs=4)
 
 
 class _Numbers:
@@ -53,8 +55,8 @@ def viewed(tmp_path_factory):
 
 
 def _read(viewed, **changes):
-    settings = {"batch_size": 2, "seed": 3, "first_epoch": 0, "epochs": 4}
-    found = view_batches.build_batches(viewed, **{**settings, **changes})
+    order = dataclasses.replace(_ORDER, **changes)
+    found = view_batches.build_batches(viewed, order)
     return [[*map(np.asarray, batch)] for batch in found]
 
 
@@ -75,11 +77,8 @@ def test_pictures_and_views_are_those_of_cached_training(viewed, tmp_path):
     cached = batches.make_training_batches(
         store.rows(names),
         viewed.targets,
+        _ORDER,
         unpack=lambda each: tf.reshape(each, [-1, _SIZE, _SIZE, 3]),
-        batch_size=2,
-        seed=3,
-        first_epoch=0,
-        epochs=4,
     )
     found = _read(viewed)
     assert [len(images) for images, _ in found] == [2, 2, 1] * 4

@@ -11,7 +11,7 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import train_config
-from tf_finetune.data import pipeline, split_targets
+from tf_finetune.data import epoch_order, pipeline, split_targets
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import entries
 from tf_finetune.model import inference
@@ -236,11 +236,8 @@ def load_batch(context: contexts.RunContext) -> tuple[tf.Tensor, float]:
     batches = pipeline.build_training_batches(
         paths,
         split_targets.ArrayTargets(np.zeros([len(paths), 1])),
-        batch_size=size,
+        epoch_order.BatchOrder(batch_size=size, seed=config.seed, epochs=1),
         augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
         image_size=context.image_size,
         resize=config.model.resize,
         pixels=config.model.pixels,

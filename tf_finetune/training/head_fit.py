@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune.config import train_config
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
@@ -216,11 +217,12 @@ def _train_head(
     endless = batches.make_training_batches(
         problem.features,
         problem.targets,
+        epoch_order.BatchOrder(
+            batch_size=size,
+            seed=config.seed,
+            epochs=-(-steps * size // count) + 1,
+        ),
         unpack=lambda rows: problem.layout.tensors(standard(rows)),
-        batch_size=size,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=-(-steps * size // count) + 1,
     )
     fit.fit(
         model,

@@ -8,7 +8,7 @@ from scipy import special
 from sklearn import metrics as sklearn_metrics
 
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples, pipeline
+from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import fill
 from tf_finetune.tasks.segmentation import network
@@ -159,13 +159,10 @@ def test_masks_move_with_pictures_in_training_batches(data):
     batches = pipeline.build_training_batches(
         [p.path for p in data.pictures],
         targets(data),
+        epoch_order.BatchOrder(batch_size=2, seed=1, epochs=2),
         image_size=SIZE,
         resize="squash",
-        batch_size=2,
         augmentation="light",
-        seed=1,
-        first_epoch=0,
-        epochs=2,
     )
     for images, masks in batches:
         image, mask = images.numpy()[..., 0], masks.numpy()
