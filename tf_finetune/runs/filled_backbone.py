@@ -87,18 +87,12 @@ def fill_backbone(
             written.
     """
     options = config.model
-    name, weights = weights_source.parse_origin(options.init_from)
     target = build.build(
         options.backbone,
         image_size=options.image_size,
         preprocessing=options.preprocessing,
     )
-    source = build.build(
-        name,
-        image_size=target.image_size,
-        preprocessing=options.preprocessing,
-    )
-    loading.load(source, weights)
+    source = _load_source(config, target.image_size)
     pictures = _list_training_pictures(config, inspected, target.image_size)
     chosen = _choose_pictures(pictures, target, config.seed)
     key = _make_key(config, source, chosen)
@@ -116,23 +110,42 @@ def fill_backbone(
                 keras_files.write_backbone(temporary, options.backbone)
                 preprocessing.record_scaling(temporary, target.model)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
-        layers = json_schema.read_json(
-            about,
-            json_schema.Items(_LAYER),
-            within=folder,
-            limit=_TABLE_BYTES,
-            hint="Remove it with `python -m tf_finetune.cache "
-            "--clear=transplants`; it is made anew.",
+        return FilledBackbone(
+            path=path, origin=options.init_from, layers=_read_layers(about)
         )
-    return FilledBackbone(
-        path=path,
-        origin=options.init_from,
-        layers=tuple(
-            transplant.FilledLayer(
-                **{name: each[name] for name in _LAYER.needed}
-            )
-            for each in layers
-        ),
+
+
+def _load_source(
+    config: train_config.TrainConfig, image_size: int
+) -> backbones.Backbone:
+    """Builds the network of `--init_from` and loads its weights."""
+    name, weights = weights_source.parse_origin(config.model.init_from)
+    source = build.build(
+        name,
+        image_size=image_size,
+        preprocessing=config.model.preprocessing,
+    )
+    loading.load(source, weights)
+    return source
+
+
+def _read_layers(path: pathlib.Path) -> tuple[transplant.FilledLayer, ...]:
+    """Reads the layers of a filled network, and where their weights are from.
+
+    Args:
+        path: JSON file in the cache.
+    """
+    layers = json_schema.read_json(
+        path,
+        json_schema.Items(_LAYER),
+        within=path.parent,
+        limit=_TABLE_BYTES,
+        hint="Remove it with `python -m tf_finetune.cache "
+        "--clear=transplants`; it is made anew.",
+    )
+    return tuple(
+        transplant.FilledLayer(**{name: each[name] for name in _LAYER.needed})
+        for each in layers
     )
 
 

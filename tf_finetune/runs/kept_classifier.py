@@ -52,14 +52,7 @@ def keep_classifier(
         DataError: Pictures are given and none of them can be used.
     """
     names = _list_names(config)
-    task = tasks.TASKS.get(config.model.task)
-    built = assembly.build_model(
-        config.model, task, names, config.seed, weights=config.model.weights
-    )
-    classifier = file_classifier.read_classifier(
-        built.loaded, features=built.extractor.outputs[0].shape[-1]
-    )
-    _set_classifier(built.head, classifier, config)
+    built = _build_model(config, names)
     plan = (
         f"{len(names):,} classes of the classifier in {built.loaded.path} are "
         "kept; nothing is trained"
@@ -94,6 +87,21 @@ def _list_names(config: train_config.TrainConfig) -> tuple[str, ...]:
     return classifier_names.read_names(
         pathlib.Path(config.model.class_names).expanduser()
     )
+
+
+def _build_model(
+    config: train_config.TrainConfig, names: Sequence[str]
+) -> assembly.Assembly:
+    """Builds the network with the backbone and the classifier of the file."""
+    task = tasks.TASKS.get(config.model.task)
+    built = assembly.build_model(
+        config.model, task, names, config.seed, weights=config.model.weights
+    )
+    classifier = file_classifier.read_classifier(
+        built.loaded, features=built.extractor.outputs[0].shape[-1]
+    )
+    _set_classifier(built.head, classifier, config)
+    return built
 
 
 def _set_classifier(

@@ -135,8 +135,8 @@ class RunCache:
             self._fill_from_activations(rows, self.features.missing(names))
 
         def network(images: tf.Tensor) -> list[tf.Tensor]:
-            found = self._networks.pretrained_step(with_rows=with_rows)(images)
-            return [found.features, *([found.rows] if with_rows else [])]
+            step = self._networks.pretrained_step(with_rows=with_rows)
+            return step(images).tensors
 
         into = [self.features, *([rows] if rows else [])]
         # View 0 is the picture unaugmented.

@@ -48,7 +48,7 @@ def decoded(monkeypatch):
     return contents
 
 
-def problems(pictures, *, cache_dir, use=None, finish=None):
+def problems(pictures, *, cache_dir, use=None, finish=lambda: None):
     return verification.decode_pictures(
         pictures,
         cache_dir=cache_dir,

@@ -66,7 +66,7 @@ def decode_pictures(
     resize: picture_options.Resize,
     pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     use: UseImage | None = None,
-    finish: Callable[[], None] | None = None,
+    finish: Callable[[], None] = lambda: None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
 ) -> dict[str, str]:
     """Decodes pictures on all cores and returns those that cannot be used.
@@ -79,13 +79,11 @@ def decode_pictures(
     Args:
         pictures: Pictures with readable headers.
         cache_dir: Cache directory shared between runs.
-        image_size: Side of the decoded squares in pixels; results do not
-            depend on it.
+        image_size: Side of the decoded squares in pixels; changes no result.
         resize: How pictures become square: "squash", "crop" or "pad".
         pixels: Background of transparent pixels, and range of 16-bit values.
-        use: Called with the SHA-256 and the pixels (float32 [image_size,
-            image_size, 3], 0..255) of each picture that was decoded now, in
-            their order.
+        use: Called with SHA-256 and pixels (float32 [image_size, image_size,
+            3], 0..255) of each picture that was decoded now, in their order.
         finish: Called once after the last picture, before results are cached;
             if it raises, the next scan decodes the same pictures again.
         report: Called with the usable pictures and their appearance; of files
@@ -112,19 +110,26 @@ def decode_pictures(
             fresh[picture.sha256] = dataclasses.replace(verdict, image=None)
         elif verdict.reason:
             found[picture.path] = verdict.reason
-    if finish:
-        finish()
+    finish()
     if fresh:
         decode_results.merge_results(store, fresh)
     judged = known | fresh
+    _add_lasting_reasons(found, pictures, judged)
+    if report:
+        report(_list_verified(pictures, judged, found))
+    return found
+
+
+def _add_lasting_reasons(
+    found: dict[str, str],
+    pictures: Sequence[examples.Picture],
+    judged: Mapping[str, decode_results.DecodeResult],
+) -> None:
     for picture in pictures:
         verdict = judged.get(picture.sha256)
         if verdict and verdict.reason:
             # A reason found in this run, such as a missing file, goes first.
             found.setdefault(picture.path, verdict.reason)
-    if report:
-        report(_list_verified(pictures, judged, found))
-    return found
 
 
 def _find_missing(

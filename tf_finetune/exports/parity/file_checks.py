@@ -209,9 +209,8 @@ def check_decisions(
             more=_describe_losses(found, job),
             largest=compared["max_abs_difference"],
         )
-    differences = ("max_abs_difference", "mean_abs_difference")
-    figures = {key: compared[key] for key in differences}
-    return tolerance, {**figures, **found.figures}
+    keys = ("max_abs_difference", "mean_abs_difference")
+    return tolerance, {key: compared[key] for key in keys} | found.figures
 
 
 def add_tolerance_advice(
