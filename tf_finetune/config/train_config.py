@@ -126,10 +126,13 @@ class OutputOptions:
 GRADIENT_BASED = ("feature_distillation", "fixmatch")
 """Objectives on unlabeled pictures that act in gradient steps only."""
 
+SUPERVISED = "supervised"
+"""The objective that uses no unlabeled pictures."""
+
 _SEMI_SUPERVISED = (
     "ada_bn", teacher_options.OBJECTIVE, *GRADIENT_BASED, "pseudo_label",
 )  # fmt: skip
-_OBJECTIVES = ("supervised", *_SEMI_SUPERVISED)
+_OBJECTIVES = (SUPERVISED, *_SEMI_SUPERVISED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -189,14 +192,11 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
 
     @property
     def effective_objective(self) -> str:
-        """The objective; by default "pseudo_label" with unlabeled pictures.
-
-        Without them the default is "supervised".
-        """
+        """The objective; its default depends on `unlabeled_data`, `teacher`."""
         if self.objective is not None:
             return self.objective
         if not self.unlabeled_data:
-            return "supervised"
+            return SUPERVISED
         return teacher_options.OBJECTIVE if self.teacher else "pseudo_label"
 
 

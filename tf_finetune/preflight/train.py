@@ -76,7 +76,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         stage_options.check_stages(config)
     _check_backbone_updates(config)
     asked = config.unlabeled
-    if asked.teacher or asked.effective_objective != "supervised":
+    if asked.teacher or asked.effective_objective != train_config.SUPERVISED:
         from tf_finetune.preflight import unlabeled_options
 
         unlabeled_options.check_objective(config, task)

@@ -12,7 +12,6 @@ from tf_finetune.data import data_statistics
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import head_stage
-from tf_finetune.semi_supervised import catalog
 from tf_finetune.training import head_fit, optimizers
 
 
@@ -63,7 +62,7 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
         from tf_finetune.runs import distillation  # Only with a teacher.
 
         lines.append(distillation.describe_plan(context))
-    if options.effective_objective == catalog.SUPERVISED:
+    if options.effective_objective == train_config.SUPERVISED:
         return lines
     return [
         *lines,

@@ -26,7 +26,6 @@ from tf_finetune.runs import (
     run_preparation,
 )
 from tf_finetune.runs import context as contexts
-from tf_finetune.semi_supervised import catalog
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
@@ -168,7 +167,7 @@ def _fit(
 
     The better candidate on validation is chosen; the model has its weights.
     """
-    if context.config.unlabeled.effective_objective == catalog.SUPERVISED:
+    if context.config.unlabeled.effective_objective == train_config.SUPERVISED:
         return _fit_supervised(context)
     # Loaded only here: a run without such pictures needs none of it.
     from tf_finetune.runs import semi_supervised_run
