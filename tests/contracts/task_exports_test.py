@@ -21,7 +21,7 @@ from documents import documented_commands
 
 import tf_finetune
 from tf_finetune import files
-from tf_finetune.config import command_configs
+from tf_finetune.config import command_configs, picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import catalog
 from tf_finetune.runs import parity_record
@@ -247,8 +247,7 @@ def _pixels(run):
     """Returns the first proven picture, [1, size, size, 3]."""
     picture = decoding.load_file(
         parity_record.read_record(run.place).paths[0],
-        image_size=run.image_size,
-        resize="squash",
+        picture_options.Square(run.image_size),
     )
     return np.asarray(picture)[np.newaxis]
 

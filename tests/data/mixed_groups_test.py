@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, mixed_groups
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import weak_strong_views
@@ -27,8 +28,7 @@ def dealt(tmp_path_factory):
         beside=2,
         views=weak_strong_views.keep_images,
         augmentation="none",
-        image_size=8,
-        resize="squash",
+        square=picture_options.Square(8),
         seed=0,
     )
 

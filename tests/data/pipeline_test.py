@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, pipeline, split_targets
 
 SIZE = 8
@@ -32,8 +33,7 @@ def build(paths, labels=None, *, augmentation="none", **changes):
         paths,
         split_targets.ArrayTargets(labels),
         order,
-        image_size=SIZE,
-        resize="squash",
+        picture_options.Square(SIZE),
         augmentation=augmentation,
     )
 
@@ -50,7 +50,7 @@ def numbers(found):
 def test_evaluation_keeps_the_order_and_drops_nothing(paths):
     order = [*paths[::-1], paths[3]]
     images = pipeline.build_evaluation_images(
-        order, image_size=SIZE, resize="squash", batch_size=5
+        order, picture_options.Square(SIZE), batch_size=5
     )
     found = [batch.numpy() for batch in images]
     assert [len(batch) for batch in found] == [5, 5, 2]
@@ -61,7 +61,7 @@ def test_evaluation_keeps_the_order_and_drops_nothing(paths):
 
 def test_evaluation_gives_the_same_at_each_pass(paths):
     images = pipeline.build_evaluation_images(
-        paths, image_size=SIZE, resize="crop", batch_size=3
+        paths, picture_options.Square(SIZE, "crop"), batch_size=3
     )
     first, second = (list(images.as_numpy_iterator()) for _ in range(2))
     for one, other in zip(first, second, strict=True):
@@ -70,7 +70,7 @@ def test_evaluation_gives_the_same_at_each_pass(paths):
 
 def test_the_shapes_of_batches_are_known(paths):
     images = pipeline.build_evaluation_images(
-        paths, image_size=SIZE, resize="pad", batch_size=3
+        paths, picture_options.Square(SIZE, "pad"), batch_size=3
     )
     assert images.element_spec.shape == (None, SIZE, SIZE, 3)
     for level in ("none", "strong"):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, pipeline, view_batches
 from tf_finetune.feature_cache import batches, fill
 from tf_finetune.feature_cache import store as stores
@@ -49,8 +50,7 @@ def viewed(tmp_path_factory):
         targets=_Numbers(),
         seeds=np.stack([fill.derive_seeds(each) for each in views[1:]]),
         augmentation="light",
-        image_size=_SIZE,
-        resize="squash",
+        square=picture_options.Square(_SIZE),
     )
 
 
@@ -62,11 +62,14 @@ def _read(viewed, **changes):
 
 def test_pictures_and_views_are_those_of_cached_training(viewed, tmp_path):
     """The cached rows are the pixels of each view, by the cache's own way."""
-    size = {"image_size": _SIZE, "resize": "squash", "batch_size": 2}
-    images = [pipeline.build_evaluation_images(viewed.paths, **size)]
+    images = [
+        pipeline.build_evaluation_images(
+            viewed.paths, viewed.square, batch_size=2
+        )
+    ]
     images += [
         pipeline.build_augmented_images(
-            viewed.paths, seeds, level="light", **size
+            viewed.paths, seeds, viewed.square, batch_size=2, level="light"
         )
         for seeds in viewed.seeds
     ]

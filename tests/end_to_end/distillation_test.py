@@ -12,7 +12,7 @@ from scipy import special
 
 import tf_finetune
 from tf_finetune import errors, files
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, picture_options, train_config
 from tf_finetune.data import pipeline
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import teacher as teachers
@@ -99,7 +99,7 @@ def test_cached_logits_are_those_of_a_fresh_pass(taught, probe, settings):
     )
     (row,) = store.rows([picture["sha256"]]).all()
     (images,) = pipeline.build_evaluation_images(
-        [picture["path"]], image_size=32, resize="squash", batch_size=1
+        [picture["path"]], picture_options.Square(32), batch_size=1
     )
     found = finished_run.load_finished(str(probe.workdir))
     (fresh,) = np.asarray(found.model(images))
@@ -158,7 +158,7 @@ def test_a_file_and_an_export_answer_as_their_run(run, exported, settings):
             train_config.TrainConfig, {"teacher": str(teacher)}
         )
         loaded = teachers.load_teacher(config, network, names, image_size=24)
-        assert loaded.image_size == 32
+        assert loaded.square.size == 32
         assert loaded.order == (2, 1, 0)
         (logits,) = loaded.compute_logits(images.astype("float32"))
         found.append(special.softmax(np.asarray(logits), axis=1))

@@ -101,6 +101,7 @@ def test_a_picture_that_changes_before_training_stops_the_run(
 
 
 def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
+    from tf_finetune.config import picture_options
     from tf_finetune.feature_cache import fill, store
 
     for name in ("a", "b"):
@@ -126,8 +127,7 @@ def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
             [rows],
             lambda images: [images[:, 0, 0, :1]],
             wanted,
-            image_size=8,
-            resize="squash",
+            square=picture_options.Square(8),
             batch_size=2,
             title="",
             check=check,

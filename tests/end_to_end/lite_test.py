@@ -9,7 +9,7 @@ import pytest
 import tf_finetune as tff
 from tf_finetune import files, workflow
 from tf_finetune.backbones import catalog
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, picture_options, train_config
 from tf_finetune.data import pipeline
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -81,11 +81,7 @@ def test_ants_and_bees_are_told_apart_without_training(kept, material, number):
         )
         batches = pipeline.build_evaluation_images(
             [str(path) for path in pictures],
-            image_size=size,
-            resize="squash",
-            pixels=options.from_keywords(
-                train_config.TrainConfig, {}
-            ).model.pixels,
+            picture_options.Square(size),
             batch_size=16,
         )
         for batch in batches:

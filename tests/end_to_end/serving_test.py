@@ -13,6 +13,7 @@ from scipy import special
 
 import tf_finetune
 from tf_finetune import files
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import fresh_process
@@ -76,7 +77,7 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
     contents = [pathlib.Path(path).read_bytes() for path in paths]
     images = tf.stack(
         [
-            decoding.load_bytes(each, image_size=32, resize="squash")
+            decoding.load_bytes(each, picture_options.Square(32))
             for each in contents
         ]
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, pipeline, split_targets
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
@@ -73,8 +74,7 @@ def test_the_order_is_that_of_training_on_pictures(rows, tmp_path):
         paths,
         split_targets.ArrayTargets(np.eye(_COUNT)),
         _ORDER,
-        image_size=8,
-        resize="squash",
+        picture_options.Square(8),
         augmentation="none",
     )
     found = _training(rows)

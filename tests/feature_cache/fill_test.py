@@ -6,11 +6,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_finetune import files
+from tf_finetune.config import picture_options
 from tf_finetune.data import pipeline
 from tf_finetune.feature_cache import fill
 from tf_finetune.feature_cache import store as stores
-
-_SIZE = {"image_size": 16, "resize": "squash"}
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def _fill(into, network, wanted, level="none", batch_size=2) -> None:
         batch_size=batch_size,
         level=level,
         title="Rows",
-        **_SIZE,
+        square=picture_options.Square(16),
     )
 
 

@@ -223,6 +223,7 @@ def make_context(make_config, make_data, tmp_path):
             "fine_tunes": False,
             "stages": (),
             "image_size": 32,
+            "square": config.model.make_square(32),
             **others,
         }
         return types.SimpleNamespace(**given)

@@ -5,6 +5,7 @@ micro-batches, so that a loss over all its pictures is a loss per example.
 """
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -47,10 +48,8 @@ class MixedGroups:
         views: (images float32 [beside, size, size, 3] 0..255, seed int32 [2])
             → views of a group's unlabeled pictures, [views, size, size, 3].
         augmentation: Strength of the labeled pictures' augmentation.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
+        square: What a picture is decoded into.
         seed: Seed of every random draw.
-        pixels: How transparent and 16-bit pictures are decoded.
         known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
             width] known values of each (such as pseudo-labels), which are
             appended to the targets; None: there are no such values.
@@ -62,10 +61,8 @@ class MixedGroups:
     beside: int
     views: Views
     augmentation: training_options.Augmentation
-    image_size: int
-    resize: picture_options.Resize
+    square: picture_options.Square
     seed: int
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
     known: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -154,11 +151,10 @@ def build_batches(
         # Only this part's pictures are read and decoded.
         mine = tf.range(start + low, start + high)
         own, others = groups.draw_places(epoch)
-        side = groups.image_size
         made, targets = tf.map_fn(
             lambda each: group(epoch, each, own[each], others[each]),
             mine,
-            fn_output_signature=_output_signature(groups, side),
+            fn_output_signature=_output_signature(groups),
         )
         targets = _flatten_targets(targets)
         if groups.known is not None:
@@ -201,11 +197,12 @@ def _flatten_targets(targets: tf.Tensor) -> tf.Tensor:
 
 
 def _output_signature(
-    groups: MixedGroups, side: int
+    groups: MixedGroups,
 ) -> tuple[tf.TensorSpec, tf.TensorSpec]:
     # Shape and type of a target are known only once one has been made.
     place = tf.zeros([1], tf.int64)
     target = groups.targets.batch(place, place)
+    side = groups.square.size
     return (
         tf.TensorSpec([None, side, side, 3], tf.float32),
         tf.TensorSpec(target.shape[1:], target.dtype),
@@ -231,13 +228,7 @@ def _build_loader(
         groups.augmentation, groups.targets.moves_as
     )
 
-    def load(path: tf.Tensor) -> tf.Tensor:
-        return decoding.load_file(
-            path,
-            image_size=groups.image_size,
-            resize=groups.resize,
-            pixels=groups.pixels,
-        )
+    load = functools.partial(decoding.load_file, square=groups.square)
 
     def made(
         epoch: tf.Tensor, number: tf.Tensor, own: tf.Tensor, others: tf.Tensor

@@ -20,30 +20,23 @@ _AUGMENTATION_STREAM = 1
 
 
 def build_evaluation_images(
-    paths: Sequence[str],
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
-    batch_size: int,
+    paths: Sequence[str], square: picture_options.Square, *, batch_size: int
 ) -> tf.data.Dataset:
     """Loads pictures in the order of their paths, each exactly once.
 
     Args:
         paths: Picture files.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
-        pixels: How transparent and 16-bit pictures are decoded.
+        square: What a picture is decoded into.
         batch_size: Pictures per batch; the last batch may hold fewer.
 
     Returns:
-        Dataset of float32 [batch, image_size, image_size, 3], 0..255.
+        Dataset of float32 [batch, size, size, 3], 0..255.
     """
     return (
         tf.data.Dataset.from_tensor_slices(_encode_paths(paths))
         # Without batching first: pictures of one batch are decoded in parallel.
         .map(
-            build_reader(image_size, resize, pixels),
+            functools.partial(decoding.load_file, square=square),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -55,10 +48,8 @@ def build_evaluation_images(
 def build_augmented_images(
     paths: Sequence[str],
     seeds: np.ndarray,
+    square: picture_options.Square,
     *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -68,25 +59,22 @@ def build_augmented_images(
         paths: Picture files.
         seeds: int32 [len(paths), 2]; each picture's augmentation depends on its
             own seed alone, not on its neighbors.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
-        pixels: How transparent and 16-bit pictures are decoded.
+        square: What a picture is decoded into.
         batch_size: Pictures per batch; the last batch may hold fewer.
         level: Strength of the augmentation, "light" or "medium": neither "none"
             nor one that mixes pictures ("strong").
 
     Returns:
-        Dataset of float32 [batch, image_size, image_size, 3], 0..255.
+        Dataset of float32 [batch, size, size, 3], 0..255.
     """
     change = augmentations.build_augmentation(level)
-    load = build_reader(image_size, resize, pixels)
 
     def augment(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = load(path)
+        image = decoding.load_file(path, square)
         # A batch of one: nothing may depend on its neighbors. The target is a
         # placeholder.
         images, _ = change(image[tf.newaxis], tf.zeros((1, 1)), seed)
-        return tf.ensure_shape(images[0], (image_size, image_size, 3))
+        return tf.ensure_shape(images[0], (square.size, square.size, 3))
 
     seeds = np.asarray(seeds, "int32")
     return (
@@ -101,10 +89,8 @@ def build_training_batches(
     paths: Sequence[str],
     targets: target_rows.Targets,
     order: epoch_order.BatchOrder,
+    square: picture_options.Square,
     *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
     augmentation: training_options.Augmentation,
 ) -> tf.data.Dataset:
     """Builds the training batches of some epochs.
@@ -118,17 +104,14 @@ def build_training_batches(
             len(targets).
         order: Order and extent of the batches. Random changes of a share of
             replicas differ from those of the same pictures in the whole batch.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
-        pixels: How transparent and 16-bit pictures are decoded.
+        square: What a picture is decoded into.
         augmentation: Strength of the augmentation; "none" leaves it out.
 
     Returns:
-        Dataset of (images float32 [batch, image_size, image_size, 3] of 0..255,
+        Dataset of (images float32 [batch, size, size, 3] of 0..255,
         targets [batch, …]). If `order.part` is not all replicas, the size of
         the whole batch follows, an int64 scalar.
     """
-    load = build_reader(image_size, resize, pixels)
     with tf.device("CPU"):
         files = tf.constant(_encode_paths(paths))
 
@@ -140,8 +123,8 @@ def build_training_batches(
     return load_in_order(
         order,
         len(paths),
-        image_size=image_size,
-        load=lambda place, _: load(files[place]),
+        image_size=square.size,
+        load=lambda place, _: decoding.load_file(files[place], square),
         make_target=make_target,
         change=augmentations.build_augmentation(augmentation, targets.moves_as),
     )
@@ -224,17 +207,6 @@ def _finish_batch(
     if order.part.is_all:
         return batch
     return (*batch, order.compute_size(count, number))
-
-
-def build_reader(
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions,
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function of a path to pixels; see `decoding.load_file`."""
-    return functools.partial(
-        decoding.load_file, image_size=image_size, resize=resize, pixels=pixels
-    )
 
 
 def _encode_paths(paths: Sequence[str]) -> list[bytes]:

@@ -15,6 +15,7 @@ from tf_finetune.config import picture_options, training_options
 from tf_finetune.data import epoch_order, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
+from tf_finetune.data.images import decoding
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,18 +28,14 @@ class ViewedPictures:
         seeds: int32 [views - 1, n, 2], of each augmented view of each picture;
             view 0 is the picture as it is.
         augmentation: Strength of the augmentation, one that mixes no pictures.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
-        pixels: How transparent and 16-bit pictures are decoded.
+        square: What a picture is decoded into.
     """
 
     paths: Sequence[str]
     targets: target_rows.Targets
     seeds: np.ndarray
     augmentation: training_options.Augmentation
-    image_size: int
-    resize: picture_options.Resize
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
+    square: picture_options.Square
 
 
 def build_batches(
@@ -51,13 +48,12 @@ def build_batches(
         order: Order and extent of the batches.
 
     Returns:
-        Dataset of (images float32 [batch, image_size, image_size, 3] of 0..255,
+        Dataset of (images float32 [batch, size, size, 3] of 0..255,
         targets [batch, …]). If `order.part` is not all replicas, the size of
         the whole batch follows, an int64 scalar.
     """
-    size, views = pictures.image_size, 1 + len(pictures.seeds)
+    square, views = pictures.square, 1 + len(pictures.seeds)
     change = augmentations.build_augmentation(pictures.augmentation)
-    load = pipeline.build_reader(size, pictures.resize, pictures.pixels)
     with tf.device("CPU"):
         files = tf.constant([os.fsencode(path) for path in pictures.paths])
         seeds = tf.constant(pictures.seeds, tf.int32)
@@ -67,7 +63,7 @@ def build_batches(
         return (place + epoch) % views
 
     def load_view(place: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        image = load(files[place])
+        image = decoding.load_file(files[place], square)
         if change is None or views == 1:
             return image
         view = choose_view(place, epoch)
@@ -77,7 +73,7 @@ def build_batches(
             images, _ = change(
                 image[tf.newaxis], tf.zeros((1, 1)), seeds[view - 1, place]
             )
-            return tf.ensure_shape(images[0], (size, size, 3))
+            return tf.ensure_shape(images[0], (square.size, square.size, 3))
 
         return tf.cond(view == 0, lambda: image, augment)
 
@@ -88,7 +84,7 @@ def build_batches(
     return pipeline.load_in_order(
         order,
         len(pictures.paths),
-        image_size=size,
+        image_size=square.size,
         load=load_view,
         make_target=make_target,
     )

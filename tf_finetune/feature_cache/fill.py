@@ -4,8 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -94,9 +93,7 @@ def fill_stores(
     network: Network,
     wanted: Sequence[View],
     *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    square: picture_options.Square,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,
@@ -108,13 +105,11 @@ def fill_stores(
 
     Args:
         into: Stores to write to.
-        network: Maps [batch, image_size, image_size, 3] RGB 0..255 to one
+        network: Maps [batch, size, size, 3] RGB 0..255 to one
             [batch, width] per store.
         wanted: Views to compute, all as they are or all augmented; equal names
             are computed once.
-        image_size: Side of the model's input, pixels.
-        resize: How pictures become square.
-        pixels: How picture files are decoded.
+        square: What pictures are decoded into, the model's input.
         batch_size: Pictures per step.
         level: Value of `--augmentation` for augmented views.
         title: Title of the progress bar.
@@ -137,8 +132,7 @@ def fill_stores(
     if not todo:
         return
     batch_size = min(batch_size, len(todo))
-    size = {"image_size": image_size, "resize": resize, "pixels": pixels}
-    batches = _load_images(todo, size, batch_size, level)
+    batches = _load_images(todo, square, batch_size, level)
     total = -(-len(todo) // batch_size)
     bar = progress.track(batches, total=total, title=title, unit="batches")
     for number, images in enumerate(bar):
@@ -176,7 +170,7 @@ class StreamFiller:
 
         Args:
             name: Key of its rows.
-            image: [image_size, image_size, 3] RGB 0..255.
+            image: [size, size, 3] RGB 0..255.
         """
         # Rows that the cache holds already are not computed again.
         if any(name in writer.names for writer in self._writers):
@@ -280,7 +274,7 @@ class Writer:
 
 def _load_images(
     wanted: Sequence[View],
-    size: Mapping[str, Any],
+    square: picture_options.Square,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -288,12 +282,12 @@ def _load_images(
     paths = [view.path for view in wanted]
     if not wanted[0].is_changed:
         return pipeline.build_evaluation_images(
-            paths, batch_size=batch_size, **size
+            paths, square, batch_size=batch_size
         )
     return pipeline.build_augmented_images(
         paths,
         derive_seeds(wanted),
+        square,
         level=level,
         batch_size=batch_size,
-        **size,
     )

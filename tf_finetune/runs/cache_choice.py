@@ -237,10 +237,8 @@ def load_batch(context: contexts.RunContext) -> tuple[tf.Tensor, float]:
         paths,
         split_targets.ArrayTargets(np.zeros([len(paths), 1])),
         epoch_order.BatchOrder(batch_size=size, seed=config.seed, epochs=1),
+        context.square,
         augmentation=config.training.augmentation,
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
     )
     rest = iter(batches)
     # The first batch starts the pipeline, which takes seconds of its own.

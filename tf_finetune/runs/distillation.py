@@ -105,9 +105,7 @@ class Distillation:
                 ]
             ),
             augmentation=options.augmentation,
-            image_size=context.image_size,
-            resize=context.config.model.resize,
-            pixels=context.config.model.pixels,
+            square=context.square,
         )
         part = replicas.find_own_part(context.strategy)
         order = fine_tuning.order_batches(context.config, len(pictures), part)

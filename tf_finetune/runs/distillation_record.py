@@ -127,7 +127,7 @@ def _describe(
             "path": str(teacher.source.path),
             "kind": teacher.source.kind,
             "fingerprint": teacher.key,
-            "image_size": teacher.image_size,
+            "image_size": teacher.square.size,
             "figures": {"validation": summary(judged)},
             "out_of_fold": held_out,
         },

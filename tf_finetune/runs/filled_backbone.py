@@ -177,9 +177,7 @@ def _list_training_pictures(
     problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=config.output.cache_folder,
-        image_size=image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        square=config.model.make_square(image_size),
     )
     data = scan.clean_and_split(
         inspected, problems, config.data, seed=config.seed
@@ -212,10 +210,7 @@ def _make_key(
 ) -> str:
     """Hashes everything that the weights depend on."""
     network = freeze_boundary.hash_network(
-        source.model,
-        image_size=source.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        source.model, config.model.make_square(source.image_size)
     )
     facts = [
         _VERSION,

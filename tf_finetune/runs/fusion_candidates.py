@@ -117,9 +117,7 @@ def _apply_network(
     else:
         images = pipeline.build_evaluation_images(
             [path for row in joined.rows for path in row.paths],
-            image_size=context.image_size,
-            resize=context.config.model.resize,
-            pixels=context.config.model.pixels,
+            context.square,
             batch_size=context.config.training.batch_size,
         )
         each = inference.predict(context.assembly.trainer, images)

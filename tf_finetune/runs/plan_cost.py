@@ -65,9 +65,7 @@ def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
         [picture.path for picture in context.data.split("train")] * copies,
         targets,
         epoch_order.BatchOrder(batch_size=size, seed=config.seed, epochs=1),
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        context.square,
         augmentation=config.training.augmentation,
     )
     steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))

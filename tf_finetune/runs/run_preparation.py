@@ -270,9 +270,7 @@ def decode_and_extract(
     return verification.decode_pictures(
         pictures,
         cache_dir=config.output.cache_folder,
-        image_size=networks.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        square=config.model.make_square(networks.image_size),
         use=filler.add,
         finish=filler.finish,
         report=functools.partial(

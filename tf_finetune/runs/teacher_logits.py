@@ -169,9 +169,7 @@ class TeacherLogits:
                 [store],
                 network,
                 wanted,
-                image_size=teacher.image_size,
-                resize=teacher.resize,
-                pixels=teacher.pixels,
+                square=teacher.square,
                 batch_size=config.training.batch_size,
                 level=config.training.augmentation,
                 title=title,
@@ -197,7 +195,7 @@ class TeacherLogits:
             entries.hold_entry(
                 output.cache_folder,
                 f"{entries.FEATURES}/{key}-float32",
-                what=f"{what} of a teacher, {self.teacher.image_size} pixels",
+                what=f"{what} of a teacher, {self.teacher.square.size} pixels",
             )
         )
         return stores.Store(folder, width=width, dtype="float32")

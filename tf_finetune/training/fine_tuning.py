@@ -218,25 +218,21 @@ def feed_pictures(
     """
     count = len(targets["train"])
     order = order_batches(config, count, part)
-    size = {
-        "image_size": image_size,
-        "resize": config.model.resize,
-        "pixels": config.model.pixels,
-    }
+    square = config.model.make_square(image_size)
 
     def training(epoch: int, step: int) -> tf.data.Dataset:
         return pipeline.build_training_batches(
             [picture.path for picture in data.split("train")],
             targets["train"],
             order.start_at(epoch, step),
+            square,
             augmentation=config.training.augmentation,
-            **size,
         )
 
     images = pipeline.build_evaluation_images(
         [picture.path for picture in data.split("validation")],
+        square,
         batch_size=config.training.batch_size,
-        **size,
     )
     return TrainingFeed(
         num_examples=count,

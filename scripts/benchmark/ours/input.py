@@ -16,6 +16,7 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     environment.start_tensorflow()
     import numpy as np
 
+    from tf_finetune.config import picture_options
     from tf_finetune.data import epoch_order, pipeline, split_targets
 
     paths = [
@@ -27,8 +28,7 @@ def main(folder: str, level: str, passes: str = "3") -> None:
         paths,
         split_targets.ArrayTargets(np.zeros([len(paths), 1])),
         epoch_order.BatchOrder(batch_size=32, seed=0, epochs=int(passes) + 1),
-        image_size=224,
-        resize="squash",
+        picture_options.Square(224),
         augmentation=level,
     )
     count = 0

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples
 from tf_finetune.data.images import decoding, verification
 
@@ -52,8 +53,7 @@ def problems(pictures, *, cache_dir, use=None, finish=lambda: None):
     return verification.decode_pictures(
         pictures,
         cache_dir=cache_dir,
-        image_size=24,
-        resize="squash",
+        square=picture_options.Square(24),
         use=use,
         finish=finish,
     )
@@ -197,9 +197,7 @@ def test_what_was_decoded_is_handed_on_in_order(pictures, tmp_path):
     good = [picture for picture in pictures if "good" in picture.path]
     assert [name for name, _ in used] == [each.sha256 for each in good]
     for (_, image), picture in zip(used, good, strict=True):
-        expected = decoding.load_file(
-            picture.path, image_size=24, resize="squash"
-        )
+        expected = decoding.load_file(picture.path, picture_options.Square(24))
         np.testing.assert_array_equal(image, expected)
     used.clear()
     problems(pictures, cache_dir=cache, use=lambda *pair: used.append(pair))

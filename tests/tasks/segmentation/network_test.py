@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
-from tf_finetune.config import train_config, training_options
+from tf_finetune.config import picture_options, train_config, training_options
 from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import fill
@@ -91,8 +91,7 @@ def test_views_of_masks_are_those_of_their_pictures(data):
         (images,) = pipeline.build_augmented_images(
             [p.path for p in pictures],
             fill.derive_seeds(views),
-            image_size=SIZE,
-            resize="squash",
+            picture_options.Square(SIZE),
             batch_size=3,
             level="light",
         )
@@ -160,8 +159,7 @@ def test_masks_move_with_pictures_in_training_batches(data):
         [p.path for p in data.pictures],
         targets(data),
         epoch_order.BatchOrder(batch_size=2, seed=1, epochs=2),
-        image_size=SIZE,
-        resize="squash",
+        picture_options.Square(SIZE),
         augmentation="light",
     )
     for images, masks in batches:

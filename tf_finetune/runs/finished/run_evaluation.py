@@ -84,9 +84,7 @@ def _decode_and_divide(
     problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
-        image_size=found.image_size,
-        resize=model.resize,
-        pixels=model.pixels,
+        square=found.square,
         report=functools.partial(
             image_warnings.warn_of_oddities, pixels=model.pixels
         ),

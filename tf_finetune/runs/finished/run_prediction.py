@@ -168,9 +168,7 @@ def find_undecodable(
         return verification.decode_pictures(
             pictures,
             cache_dir=pathlib.Path(folder),
-            image_size=found.image_size,
-            resize=found.config.model.resize,
-            pixels=found.config.model.pixels,
+            square=found.square,
             report=functools.partial(
                 image_warnings.warn_of_oddities,
                 pixels=found.config.model.pixels,

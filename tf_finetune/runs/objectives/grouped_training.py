@@ -64,9 +64,7 @@ def make_groups(
         beside=context.config.unlabeled.unlabeled_ratio,
         views=views,
         augmentation=context.config.training.augmentation,
-        image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
+        square=context.square,
         seed=context.config.seed,
         known=known,
     )

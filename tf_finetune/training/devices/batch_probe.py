@@ -132,9 +132,7 @@ def _make_batches(
         epoch_order.BatchOrder(
             batch_size=batch_size, seed=config.seed, epochs=1
         ),
-        image_size=size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        config.model.make_square(size),
         augmentation=config.training.augmentation,
     )
 
