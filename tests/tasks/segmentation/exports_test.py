@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tf_finetune.data import examples
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.segmentation import exports
 
 _NAMES = ("sky", "road", "car")
@@ -14,7 +15,7 @@ _NAMES = ("sky", "road", "car")
 
 def _judge(expected, got, truth=None):
     return exports.EXPORTS.check_quantized(
-        expected, got, truth, names=_NAMES, unit=1.0
+        quantization_checks.Comparison(expected, got, truth, _NAMES)
     )
 
 
