@@ -239,13 +239,13 @@ def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
     decoded = []
     original = decoding.load_bytes
 
-    def counting(contents, **kind):
+    def counting(contents, square):
         if isinstance(contents, bytes):
             decoded.append(contents)
-        return original(contents, **kind)
+        return original(contents, square)
 
-    def load_for_check(path, **kind):
-        return original(tf.io.read_file(path), **kind)
+    def load_for_check(path, square):
+        return original(tf.io.read_file(path), square)
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
     # Four pictures are decoded again, to check what the cache holds.

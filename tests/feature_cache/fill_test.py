@@ -29,9 +29,9 @@ def asked(monkeypatch) -> list[list[str]]:
     calls = []
     real = pipeline.build_evaluation_images
 
-    def spy(paths, **keywords):
+    def spy(paths, square, **keywords):
         calls.append(list(paths))
-        return real(paths, **keywords)
+        return real(paths, square, **keywords)
 
     monkeypatch.setattr(pipeline, "build_evaluation_images", spy)
     return calls

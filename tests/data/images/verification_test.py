@@ -41,9 +41,9 @@ def decoded(monkeypatch):
     contents = []
     original = decoding.load_bytes
 
-    def counting(content, **kind):
+    def counting(content, square):
         contents.append(content)
-        return original(content, **kind)
+        return original(content, square)
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
     return contents
