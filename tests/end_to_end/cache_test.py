@@ -22,47 +22,29 @@ _AS_THEY_ARE = {"cache": "on", "augmentation": "none", "epochs": 3}
 
 
 @pytest.fixture(scope="module")
-def filled(pictures, settings, tmp_path_factory):
+def filled(pictures, train, tmp_path_factory):
     """A run that filled a cache, `cache` beside its workdir."""
     folder = tmp_path_factory.mktemp("filled")
-    return tf_finetune.fine_tune(
-        pictures,
-        report=lambda text: None,
-        workdir=str(folder / "run"),
-        **{**settings, **_ON, "cache_dir": str(folder / "cache")},
-    )
+    return train(
+        pictures, folder / "run", **_ON, cache_dir=str(folder / "cache")
+    )[0]
 
 
 @pytest.fixture(scope="module")
-def unaugmented(pictures, settings, tmp_path_factory):
+def unaugmented(pictures, train, tmp_path_factory):
     """The same with pictures as they are; none of it may be written to."""
     folder = tmp_path_factory.mktemp("unaugmented")
     changes = {"cache_dir": str(folder / "cache"), **_AS_THEY_ARE}
-    return tf_finetune.fine_tune(
-        pictures,
-        report=lambda text: None,
-        workdir=str(folder / "run"),
-        **{**settings, **changes, "trainable": "top"},
-    )
+    return train(pictures, folder / "run", **changes, trainable="top")[0]
 
 
 @pytest.fixture
-def call(pictures, settings, tmp_path):
+def call(pictures, train, tmp_path):
     """Runs with a cache of the test's own; returns the run and its log."""
-
-    def run(name: str, **changes):
-        log = []
-        given = {
-            **settings,
-            "workdir": str(tmp_path / name),
-            "cache_dir": str(tmp_path / "cache"),
-            "trainable": "top",
-            **changes,
-        }
-        done = tf_finetune.fine_tune(pictures, report=log.append, **given)
-        return done, "\n".join(log)
-
-    return run
+    own = {"cache_dir": str(tmp_path / "cache"), "trainable": "top"}
+    return lambda name, **changes: train(
+        pictures, tmp_path / name, **{**own, **changes}
+    )
 
 
 def _weights(run) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import functools
 import itertools
 import os
 import pathlib
@@ -96,19 +97,30 @@ def settings(tmp_path_factory) -> dict:
 
 
 @pytest.fixture(scope="session")
-def run(pictures, settings, tmp_path_factory):
-    """A finished run of the Python API."""
+def train(settings):
+    """Trains with these settings but for changes; returns run and report."""
     import tf_finetune
 
-    with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
-            pictures,
-            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-            report=lambda text: None,
-            # What is measured for `auto` takes longer than training.
-            cache="on",
-            **settings,
+    def fine_tune(data, place, **changes):
+        said = []
+        run = tf_finetune.fine_tune(
+            data,
+            workdir=str(place),
+            report=said.append,
+            **{**settings, **changes},
         )
+        return run, "\n".join(said)
+
+    return fine_tune
+
+
+@pytest.fixture(scope="session")
+def run(pictures, train, tmp_path_factory):
+    """A finished run of the Python API."""
+    place = tmp_path_factory.mktemp("runs") / "run"
+    with graph_optimizer.switched_on():
+        # What is measured for `auto` takes longer than training.
+        return train(pictures, place, cache="on")[0]
 
 
 @pytest.fixture(scope="session")
@@ -126,24 +138,13 @@ def exported(run, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def mixed_runs(pictures, settings, tmp_path_factory):
+def mixed_runs(pictures, train, tmp_path_factory):
     """A function: precision → a run with all weights moving, what it said."""
-    import tf_finetune
 
-    found = {}
-
+    @functools.cache
     def of(precision):
-        if precision not in found:
-            said = []
-            folder = tmp_path_factory.mktemp(precision)
-            run = tf_finetune.fine_tune(
-                pictures,
-                workdir=str(folder / "run"),
-                report=said.append,
-                **{**settings, "trainable": "all", "precision": precision},
-            )
-            found[precision] = run, "\n".join(said)
-        return found[precision]
+        place = tmp_path_factory.mktemp(precision) / "run"
+        return train(pictures, place, trainable="all", precision=precision)
 
     return of
 
@@ -221,6 +222,24 @@ def talk():
 def damage(tmp_path):
     """A function: a picture → a copy that ends in the middle."""
     return lambda path: server_client.damaged(pathlib.Path(path), tmp_path)
+
+
+@pytest.fixture
+def start_training(settings, tmp_path, start):
+    """Starts a program that trains in a folder of the test's own."""
+
+    def begin(place: str, **changes):
+        flags = {
+            **settings,
+            "epochs": 2,
+            "checkpoint_every_steps": 1,
+            **changes,
+            "workdir": tmp_path / place,
+        }
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        return start(["-m", "tf_finetune.train", *words], tmp_path)
+
+    return begin
 
 
 @pytest.fixture

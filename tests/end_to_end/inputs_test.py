@@ -44,23 +44,19 @@ def labeled(table) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module", params=["classification", "multilabel"])
-def made(request, labeled, settings, tmp_path_factory):
+def made(request, labeled, train, tmp_path_factory):
     """A run on rows, its exports, and its predictions of a table."""
     folder = tmp_path_factory.mktemp(request.param)
     column = {"classification": "kind", "multilabel": "tags"}[request.param]
-    run = tf_finetune.fine_tune(
+    run, _ = train(
         labeled,
-        workdir=str(folder / "rows"),
+        folder / "rows",
         image_column=_VIEWS,
         numeric_columns="area",
         categorical_columns=("place", "place:2"),
-        **{
-            **settings,
-            "task": request.param,
-            "label_column": column,
-            "epochs": 0,
-            "report": _quiet,
-        },
+        task=request.param,
+        label_column=column,
+        epochs=0,
     )
     said = []
     paths = tf_finetune.export(

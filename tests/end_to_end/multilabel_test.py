@@ -23,20 +23,18 @@ _COLORS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
-def run(color_table, settings, tmp_path_factory):
+def run(color_table, train, tmp_path_factory):
     """A finished run whose network was fine-tuned."""
     with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
+        return train(
             color_table,
+            tmp_path_factory.mktemp("runs") / "run",
             task="multilabel",
             label_column=("colors",),
             loss="asymmetric",
             class_weight="balanced",
-            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-            report=lambda text: None,
             cache="on",
-            **settings,
-        )
+        )[0]
 
 
 @pytest.fixture(scope="module")

@@ -28,16 +28,17 @@ def settings(settings) -> dict:
 
 
 @pytest.fixture(scope="module")
-def plain(table, settings, tmp_path_factory):
+def plain(table, train, tmp_path_factory):
     """A run on one picture a row and two targets."""
     with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
+        return train(
             table,
-            workdir=str(tmp_path_factory.mktemp("runs") / "plain"),
+            tmp_path_factory.mktemp("runs") / "plain",
             image_column="front",
             cache="on",
-            **{**settings, "label_column": ("redness", "price"), "epochs": 1},
-        )
+            label_column=("redness", "price"),
+            epochs=1,
+        )[0]
 
 
 def _paths(table: pathlib.Path) -> list[str]:
@@ -84,14 +85,9 @@ def test_what_a_run_says_is_what_its_files_and_exports_say(
 
 @pytest.mark.slow
 def test_the_server_answers_predict_and_regress(
-    table, settings, talk, damage, tmp_path
+    table, train, talk, damage, tmp_path
 ):
-    run = tf_finetune.fine_tune(
-        table,
-        workdir=str(tmp_path / "one"),
-        image_column="front",
-        **{**settings, "epochs": 0},
-    )
+    run, _ = train(table, tmp_path / "one", image_column="front", epochs=0)
     (exported,) = tf_finetune.export(run.workdir, report=_quiet)
     paths = _paths(table)[:5]
     said = tf_finetune.predict(run.workdir, table.parent, report=_quiet)

@@ -32,22 +32,16 @@ _OTHER = {
 
 
 @pytest.fixture(scope="module")
-def operated(pictures, settings, tmp_path_factory):
+def operated(pictures, train, tmp_path_factory):
     """The finished run and what it printed."""
-    said = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=said.append,
-        **{**settings, **_SURGERY, "epochs": 1},
-    )
-    return run, said
+    place = tmp_path_factory.mktemp("runs") / "run"
+    return train(pictures, place, **_SURGERY, epochs=1)
 
 
 def test_the_plan_is_a_before_and_after(operated):
     run, said = operated
     plan = (run.workdir / "plan.txt").read_text()
-    assert plan.strip() in "\n".join(said)
+    assert plan.strip() in said
     for words in (
         "surgery (before → after)",
         "--cut_at=stage3: above conv3_block2_out",
@@ -118,7 +112,7 @@ def test_its_weights_start_another_run_of_the_same_surgery(
 
 
 def test_an_impossible_surgery_is_said_before_any_picture_is_decoded(
-    pictures, settings, tmp_path
+    pictures, train, tmp_path
 ):
     for flags, words in (
         ({"cut_at": "conv9"}, "--cut_at=conv9"),
@@ -127,8 +121,4 @@ def test_an_impossible_surgery_is_said_before_any_picture_is_decoded(
         ({"backbone": "small_cnn+se"}, "--backbone=small_cnn\\+se"),
     ):
         with pytest.raises(errors.UsageError, match=words):
-            tf_finetune.fine_tune(
-                pictures,
-                workdir=str(tmp_path / "none"),
-                **{**settings, **flags},
-            )
+            train(pictures, tmp_path / "none", **flags)

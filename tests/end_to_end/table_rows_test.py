@@ -26,22 +26,18 @@ def _quiet(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(table, settings, tmp_path_factory):
+def run(table, train, tmp_path_factory):
     """A run on whole rows."""
-    return tf_finetune.fine_tune(
+    return train(
         table,
-        workdir=str(tmp_path_factory.mktemp("runs") / "houses"),
+        tmp_path_factory.mktemp("runs") / "houses",
         image_column=_VIEWS,
         numeric_columns="area",
         categorical_columns=("place", "place:2"),
-        **{
-            **settings,
-            "task": "regression",
-            "label_column": "price",
-            "epochs": 0,
-            "report": _quiet,
-        },
-    )
+        task="regression",
+        label_column="price",
+        epochs=0,
+    )[0]
 
 
 @pytest.fixture(scope="module")

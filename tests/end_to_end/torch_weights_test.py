@@ -24,9 +24,8 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def flags(settings, weights):
+def flags(weights):
     return {
-        **settings,
         "backbone": "mobilenet_v2",
         "weights": str(weights),
         "epochs": 1,
@@ -36,15 +35,8 @@ def flags(settings, weights):
 
 
 @pytest.fixture(scope="module")
-def trained(pictures, flags, tmp_path_factory):
-    said = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=said.append,
-        **flags,
-    )
-    return run, "\n".join(said)
+def trained(pictures, train, flags, tmp_path_factory):
+    return train(pictures, tmp_path_factory.mktemp("runs") / "run", **flags)
 
 
 def test_the_graph_of_the_file_is_chosen_told_and_recorded(trained):
@@ -127,19 +119,14 @@ def test_it_is_exported_to_torch_and_read_again(trained, flags):
 
 
 def test_the_workdir_is_the_start_of_another_run(
-    trained, pictures, flags, tmp_path
+    trained, train, pictures, flags, tmp_path
 ):
     run, _ = trained
     more = {**flags, "weights": str(run.workdir)}
     with pytest.raises(
         errors.UsageError, match=r"Use --backbone=mobilenet_v2\+torch"
     ):
-        tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "a"), **more)
+        train(pictures, tmp_path / "a", **more)
     more["backbone"] = "mobilenet_v2+torch"
-    continued = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path / "b"),
-        report=lambda text: None,
-        **more,
-    )
+    continued, _ = train(pictures, tmp_path / "b", **more)
     assert "Conv1_torch_pad" in [e.name for e in continued.model.layers]
