@@ -89,11 +89,8 @@ def test_group_split_keeps_a_patient_on_one_side():
         for k, p in enumerate(_two_classes(40))
     ]
     divided, _ = _assign(pictures)
-    sides = collections.defaultdict(set)
-    for picture in divided:
-        sides[picture.group].add(picture.split)
-    assert len(sides) == 20
-    assert all(len(side) == 1 for side in sides.values())
+    sides = {(each.group, each.split) for each in divided}
+    assert len({group for group, _ in sides}) == len(sides) == 20
 
 
 def test_byte_identical_pictures_stay_on_one_side():
@@ -102,11 +99,8 @@ def test_byte_identical_pictures_stay_on_one_side():
         for k in range(80)
     ]
     divided, dropped = _assign(pictures)
-    sides = collections.defaultdict(set)
-    for picture in divided:
-        sides[picture.sha256].add(picture.split)
-    assert len(sides) == 40
-    assert all(len(side) == 1 for side in sides.values())
+    sides = {(each.sha256, each.split) for each in divided}
+    assert len({sha256 for sha256, _ in sides}) == len(sides) == 40
     assert dropped == ()
 
 

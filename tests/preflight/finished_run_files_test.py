@@ -7,22 +7,13 @@ from tf_finetune.config import command_configs, options
 from tf_finetune.preflight import evaluate, export, predict
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestWriting:
     """What is written at the end is tried at the start."""
 
     @pytest.fixture
-    def finished(self, here):
-        files.write_json(here / "run.json", {"status": "finished"})
-        files.write_json(here / "data.json", {"images": {"train": 9}})
-        files.write_text(here / "run.flags", "--data=pictures\n")
-        (here / "file").write_text("")
-        return here
+    def finished(self, finished):
+        (finished / "file").write_text("")
+        return finished
 
     _COMMANDS = (
         (command_configs.ExportConfig, export.check_export, {}),

@@ -7,12 +7,6 @@ from tf_finetune.config import command_configs
 from tf_finetune.preflight import predict
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestPrediction:
     @pytest.mark.parametrize(
         ("task", "output", "message"),

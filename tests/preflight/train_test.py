@@ -15,12 +15,6 @@ def _config(**keywords):
     )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestAbsolute:
     def test_relative_paths_that_exist_become_absolute(self, here):
         (here / "pictures").mkdir()

@@ -62,19 +62,24 @@ def test_a_constant_target_is_an_error():
         )
 
 
+def _divide(pictures, *, test_fraction, seed):
+    divided, _ = splits.assign_splits(
+        pictures,
+        _LABELS,
+        validation_fraction=0.2,
+        test_fraction=test_fraction,
+        max_train_per_class=None,
+        seed=seed,
+    )
+    return divided
+
+
 def test_every_split_gets_its_share_of_low_and_high_targets():
     pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i)) for i in range(200)], ("y",)
     )
     assert len({picture.strata for picture in pictures}) == 10
-    divided, _ = splits.assign_splits(
-        pictures,
-        _LABELS,
-        validation_fraction=0.2,
-        test_fraction=0.2,
-        max_train_per_class=None,
-        seed=0,
-    )
+    divided = _divide(pictures, test_fraction=0.2, seed=0)
     counts = collections.Counter(
         (each.split, each.label[0] // 20) for each in divided
     )
@@ -87,14 +92,7 @@ def test_few_pictures_and_equal_targets_are_divided_too():
     pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i == 0)) for i in range(7)], ("y",)
     )
-    divided, _ = splits.assign_splits(
-        pictures,
-        _LABELS,
-        validation_fraction=0.2,
-        test_fraction=0.0,
-        max_train_per_class=None,
-        seed=1,
-    )
+    divided = _divide(pictures, test_fraction=0.0, seed=1)
     assert {each.split for each in divided} == {"train", "validation"}
 
 
