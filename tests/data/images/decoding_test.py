@@ -374,9 +374,9 @@ def test_the_decoder_is_made_ready_once_for_all_pipelines(monkeypatch):
     traced = []
     original = decoding._load
 
-    def spy(contents, image_size, resize, **keywords):
-        traced.append(image_size)
-        return original(contents, image_size, resize, **keywords)
+    def spy(contents, square, kind):
+        traced.append(square.size)
+        return original(contents, square, kind)
 
     monkeypatch.setattr(decoding, "_load", spy)
     for size in (13, 17, 13):
