@@ -195,6 +195,7 @@ def _check_bad_data(
 
     Hidden files and folders without data never count.
     """
+    # Such files are no faults of the data.
     never = ("a hidden ", folder_tree.NO_DATA_REASON)
     bad = [d for d in dropped if not d.reason.startswith(never)]
     if options.bad_data == "error" and bad:

@@ -183,13 +183,7 @@ def count_steps_per_epoch(
 def order_batches(
     config: train_config.TrainConfig, count: int, part: epoch_order.Shard
 ) -> epoch_order.BatchOrder:
-    """Returns the order of all training batches of a run.
-
-    Args:
-        config: The run's config.
-        count: Examples of the training split.
-        part: Replicas whose share of each batch is read.
-    """
+    """Returns the order of all batches of a run with `count` examples."""
     options = config.training
     return epoch_order.BatchOrder(
         batch_size=optimizers.choose_batch_size(options, count),

@@ -87,10 +87,8 @@ def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
 def _fit_by_steps(problem: problems.Problem) -> problems.Solution:
     standard = _FeatureScaling(problem.model, problem.features)
     held_out = _mark_held_out(problem.groups, problem.config.seed)
-    judged, trained = (
-        _select_pictures(problem, held_out),
-        _select_pictures(problem, ~held_out),
-    )
+    judged = _select_pictures(problem, held_out)
+    trained = _select_pictures(problem, ~held_out)
     losses = {}
     for decay in _WEIGHT_DECAYS:
         _train_head(trained, standard, decay)

@@ -138,6 +138,7 @@ def _make_batches(
 
 
 def _write_picture(path: pathlib.Path) -> None:
+    # Noise at full size would make a JPEG that no camera writes.
     coarse = np.random.default_rng(0).integers(0, 256, (75, 100, 3), "uint8")
     Image.fromarray(coarse).resize(_PICTURE_SIZE).save(path)
 
