@@ -149,7 +149,7 @@ def _around(flag: str, chosen: str) -> dict:
     found = {flag: chosen}
     if chosen in ("pairs", "tfds_masks"):
         found["task"] = "segmentation"
-    if flag == "objective" and chosen != objectives.SUPERVISED:
+    if flag == "objective" and chosen != train_config.SUPERVISED:
         found["unlabeled_data"] = "somewhere"
     return found
 
