@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 pytest.importorskip("ai_edge_litert")
@@ -19,7 +20,6 @@ import tensorflow as tf
 from ai_edge_litert import interpreter as interpreters
 from documents import documented_commands
 
-import tf_finetune
 from tf_finetune import files
 from tf_finetune.config import command_configs, picture_options
 from tf_finetune.data.images import decoding
@@ -125,7 +125,7 @@ def run(request, table, held, tmp_path_factory):
     task = request.param
     if task not in held:
         place = tmp_path_factory.mktemp(task)
-        tf_finetune.fine_tune(
+        quiet.fine_tune(
             table,
             task=task,
             backbone="small_cnn",
@@ -135,7 +135,6 @@ def run(request, table, held, tmp_path_factory):
             seed=0,
             cache_dir=str(table.parent / "cache"),
             workdir=str(place / "run"),
-            report=lambda text: None,
             **_SETTINGS[task],
         )
         held[task] = finished_run.load_finished(str(place / "run"))

@@ -6,9 +6,9 @@ import signal
 
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 
-import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.config import options, train_config
 from tf_finetune.data import pipeline
@@ -93,7 +93,7 @@ def test_a_flipped_byte_is_found_and_the_numbers_stay(call, filled, tmp_path):
 
 
 def test_the_figures_are_those_of_the_saved_model(filled):
-    figures = tf_finetune.evaluate(filled.workdir, report=lambda text: None)
+    figures = quiet.evaluate(filled.workdir)
     for split in ("train", "validation", "test"):
         for name in ("accuracy", "log_loss"):
             assert figures[split][name] == pytest.approx(
@@ -272,7 +272,7 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
     before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert len(before) == 4  # Two batches, of features and of what crosses.
     del flags["data"]
-    again = tf_finetune.fine_tune(pictures, report=lambda text: None, **flags)
+    again = quiet.fine_tune(pictures, **flags)
     after = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert before.items() < after.items()
     for ours, theirs in zip(

@@ -12,6 +12,7 @@ import subprocess
 import graph_optimizer
 import numpy as np
 import pytest
+import quiet
 import server_client
 from PIL import Image
 
@@ -126,13 +127,11 @@ def run(pictures, train, tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(run, tmp_path_factory) -> pathlib.Path:
     """That run as a SavedModel, the first version of its folder."""
-    import tf_finetune
 
     with graph_optimizer.switched_on():
-        (version,) = tf_finetune.export(
+        (version,) = quiet.export(
             run.workdir,
             output=str(tmp_path_factory.mktemp("exports") / "out"),
-            report=lambda text: None,
         )
     return version
 
@@ -156,7 +155,6 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
     It is trained once for all of pytest's processes; `cache` beside it holds
     the features. Nothing may be written into it.
     """
-    import tf_finetune
     from tf_finetune.workdir import workdir_files
 
     folder = tmp_path_factory.getbasetemp()
@@ -166,7 +164,7 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = folder / "ants_and_bees" / "run"
         if not workdir_files.Workdir(place).is_finished:
-            tf_finetune.fine_tune(
+            quiet.fine_tune(
                 material / "hymenoptera",
                 backbone="mobilenet@0.25",
                 weights=str(
@@ -175,7 +173,6 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
                 trainable="head",
                 workdir=str(place),
                 cache_dir=str(place.with_name("cache")),
-                report=lambda text: None,
             )
     return place
 

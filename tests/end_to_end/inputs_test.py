@@ -9,6 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+import quiet
 
 import tf_finetune
 from tf_finetune import errors
@@ -66,7 +67,7 @@ def made(request, labeled, train, tmp_path_factory):
         report=said.append,
     )
     asked = _write_asked(labeled, folder)
-    predicted = tf_finetune.predict(run.workdir, asked, report=_quiet)
+    predicted = quiet.predict(run.workdir, asked)
     return types.SimpleNamespace(
         run=run, paths=paths, said=said, asked=asked, predicted=predicted
     )
@@ -121,14 +122,11 @@ def test_every_candidate_is_judged_and_the_parts_are_told(made):
 
 
 def test_rows_are_evaluated_as_in_training(made, settings, labeled):
-    again = tf_finetune.evaluate(
-        made.run.workdir, cache_dir=settings["cache_dir"], report=_quiet
-    )
-    other = tf_finetune.evaluate(
+    again = quiet.evaluate(made.run.workdir, cache_dir=settings["cache_dir"])
+    other = quiet.evaluate(
         made.run.workdir,
         labeled,
         cache_dir=settings["cache_dir"],
-        report=_quiet,
     )
     for split in ("train", "validation", "test"):
         expected = made.run.evaluation[split]["log_loss"]
@@ -153,13 +151,12 @@ def test_exports_are_proven_and_other_formats_refused(made):
 
 
 def test_a_calibrated_export_is_proven_too(made, settings, tmp_path):
-    (path,) = tf_finetune.export(
+    (path,) = quiet.export(
         made.run.workdir,
         "saved_model",
         calibrate=True,
         cache_dir=settings["cache_dir"],
         output=str(tmp_path / "calibrated"),
-        report=_quiet,
     )
     figures = json.loads((path.parent / "parity.json").read_text())["1"]
     assert figures["temperature"]["temperature"] > 0

@@ -5,8 +5,8 @@ import pathlib
 
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune as tff
 from tf_finetune import files, workflow
 from tf_finetune.backbones import catalog
 from tf_finetune.config import options, picture_options, train_config
@@ -31,13 +31,12 @@ def kept(tmp_path_factory):
     def make(number):
         _require_package(number)
         if number not in made:
-            made[number] = tff.fine_tune(
+            made[number] = quiet.fine_tune(
                 "",
                 backbone=f"efficientnet_lite{number}",
                 weights="imagenet",
                 keep_classifier=True,
                 workdir=str(tmp_path_factory.mktemp(f"lite{number}") / "run"),
-                report=lambda text: None,
             )
         return made[number]
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune
 from tf_finetune.exports import float32_model
 from tf_finetune.training import history
 
@@ -39,7 +39,7 @@ def test_everything_saved_is_float32(runs, name):
 
 
 def _exported(run):
-    return tf_finetune.export(run.workdir, "keras", report=lambda text: None)
+    return quiet.export(run.workdir, "keras")
 
 
 def _images(run) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_training_did_compute_in_it(runs, name):
 
 def test_the_evaluation_is_that_of_the_saved_model(runs):
     run, _ = runs["mixed_float16"]
-    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    again = quiet.evaluate(run.workdir)
     assert again["validation"]["log_loss"] == pytest.approx(
         run.evaluation["validation"]["log_loss"], rel=1e-5
     )

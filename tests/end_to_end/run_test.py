@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 import tf_finetune
@@ -82,11 +83,10 @@ def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
 
 
 def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
-    again = tf_finetune.evaluate(
+    again = quiet.evaluate(
         run.workdir,
         output=str(tmp_path / "again.json"),
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     for split in ("train", "validation", "test"):
         assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
@@ -116,11 +116,10 @@ def test_other_pictures_are_evaluated_in_the_runs_classes(
 ):
     (tmp_path / "more").mkdir()
     shutil.copytree(pictures / "red", tmp_path / "more" / "red")
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         run.workdir,
         tmp_path / "more",
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     assert figures["test"]["per_class"]["red"]["support"] == 16
     assert figures["test"]["accuracy"] == 1.0
@@ -135,24 +134,22 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
     table = tmp_path / "tables" / "more.csv"
     table.parent.mkdir()
     table.write_text("\n".join(["Image,Label", *lines]))
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         run.workdir,
         table,
         image_root=str(pictures),
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     assert figures["test"]["accuracy"] == 1.0
     assert figures["test"]["per_class"]["red"]["support"] == 1
-    rows = tf_finetune.predict(
+    rows = quiet.predict(
         run.workdir,
         table,
         image_root=str(pictures),
-        report=lambda text: None,
     )
     assert [row.class_name for row in rows] == list(run.class_names)
     with pytest.raises(errors.DataError, match="No file of that name"):
-        tf_finetune.predict(run.workdir, table, report=lambda text: None)
+        quiet.predict(run.workdir, table)
     with pytest.raises(errors.UsageError, match=r"is for --data=\*\.csv"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))
 
@@ -162,17 +159,13 @@ def test_a_class_spelled_almost_as_a_known_one_is_shown_beside_it(
 ):
     shutil.copytree(pictures / "red", tmp_path / "more" / "Red")
     with pytest.raises(errors.DataError, match="Did you mean 'red'"):
-        tf_finetune.evaluate(
-            run.workdir, tmp_path / "more", report=lambda text: None
-        )
+        quiet.evaluate(run.workdir, tmp_path / "more")
 
 
 def test_a_class_the_run_does_not_know_is_named(run, pictures, tmp_path):
     shutil.copytree(pictures / "red", tmp_path / "more" / "pink")
     with pytest.raises(errors.DataError, match="'pink'.*blue, green, red"):
-        tf_finetune.evaluate(
-            run.workdir, tmp_path / "more", report=lambda text: None
-        )
+        quiet.evaluate(run.workdir, tmp_path / "more")
 
 
 def test_predict_fills_error_for_a_bad_picture_and_goes_on(
@@ -220,11 +213,10 @@ def test_a_saved_model_serves_encoded_pictures_without_this_package(
 
 
 def test_every_format_is_written_and_proven(run, tmp_path):
-    written = tf_finetune.export(
+    written = quiet.export(
         run.workdir,
         "h5,keras",
         output=str(tmp_path / "out"),
-        report=lambda text: None,
     )
     assert [path.name for path in written] == [
         "model.weights.h5",
@@ -241,7 +233,7 @@ def test_an_export_that_cannot_be_proven_is_refused(run, tmp_path):
     kept["predictions"][:] = [0.2, 0.3, 0.5]
     np.savez(spoilt / "proof.npz", **kept)
     with pytest.raises(errors.RunError, match="differs from the evaluation"):
-        tf_finetune.export(spoilt, report=lambda text: None)
+        quiet.export(spoilt)
     assert not list((spoilt / "export").glob("[0-9]*"))
 
 
@@ -293,9 +285,7 @@ def test_other_pictures_are_charted_and_predicted(run, pictures, tmp_path):
         (other / name).mkdir(parents=True)
         shutil.copy(pictures / name / "0.png", other / name / "new.png")
     output = tmp_path / "later.json"
-    tf_finetune.evaluate(
-        run.workdir, other, output=str(output), report=lambda text: None
-    )
+    quiet.evaluate(run.workdir, other, output=str(output))
     with open(tmp_path / "later" / "predictions.csv", newline="") as file:
         assert [row["true"] for row in csv.DictReader(file)] == ["blue", "red"]
     assert (tmp_path / "later" / "confusion_test.png").exists()

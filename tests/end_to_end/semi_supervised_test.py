@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 import tf_finetune
@@ -89,7 +90,7 @@ def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labeled_few):
     assert not [*(run.workdir / "checkpoints").glob("*")]
     stages = {row["stage"] for row in run.history}
     assert stages == {"fine_tune", "pseudo_label"}
-    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    again = quiet.evaluate(run.workdir)
     for split in ("validation", "test"):
         assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.config import conditions, options, train_config
 
@@ -58,9 +58,7 @@ def test_evaluating_again_and_predicting_give_the_same(
     operated, pictures, settings, tmp_path
 ):
     run, _ = operated
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=lambda text: None
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     for split in ("validation", "test"):
         for name in ("accuracy", "log_loss"):
             # From pictures now, from cached activations in the run.
@@ -78,11 +76,10 @@ def test_evaluating_again_and_predicting_give_the_same(
 
 def test_exports_are_proven(operated, tmp_path):
     run, _ = operated
-    (written,) = tf_finetune.export(
+    (written,) = quiet.export(
         run.workdir,
         "litert",
         output=str(tmp_path / "model.tflite"),
-        report=lambda text: None,
     )
     assert written.is_file()
 
@@ -93,10 +90,9 @@ def test_its_weights_start_another_run_of_the_same_surgery(
 ):
     run, _ = operated
     kept = {**settings, **_SURGERY}
-    again = tf_finetune.fine_tune(
+    again = quiet.fine_tune(
         pictures,
         workdir=str(tmp_path / "again"),
-        report=lambda text: None,
         weights=str(run.workdir),
         epochs=0,
         **{k: kept[k] for k in kept if k not in _OTHER},

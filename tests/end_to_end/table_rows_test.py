@@ -12,6 +12,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 
 import tf_finetune
@@ -86,7 +87,7 @@ def asked(table, tmp_path_factory):
 @pytest.fixture(scope="module")
 def said(run, asked):
     """What `predict` says of that table."""
-    return tf_finetune.predict(run.workdir, asked[0], report=_quiet)
+    return quiet.predict(run.workdir, asked[0])
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +124,7 @@ def test_rows_are_better_than_their_parts(run):
 
 
 def test_rows_are_evaluated_as_in_training(run, settings):
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=_quiet
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     for split in ("train", "validation", "test"):
         assert again[split]["mae"] == pytest.approx(
             run.evaluation[split]["mae"], rel=1e-5
@@ -277,7 +276,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_a_sentence(run, tmp_path):
     old = shutil.copytree(run.workdir, tmp_path / "old")
     (old / "fusion.keras").rename(old / "fused.keras")
     with pytest.raises(errors.UsageError, match="an earlier version: fused"):
-        tf_finetune.predict(old, tmp_path, report=_quiet)
+        quiet.predict(old, tmp_path)
     assert (old / "fused.keras").exists()
 
 

@@ -5,10 +5,10 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import quiet
 import torch_files
 import torch_golden as golden
 
-import tf_finetune
 from tf_finetune import errors, workflow
 from tf_finetune.backbones import build
 from tf_finetune.config import options, train_config
@@ -62,13 +62,9 @@ def test_the_saved_model_computes_the_same(trained):
 @pytest.mark.campaign
 def test_the_run_is_evaluated_again_and_exported(trained, settings):
     run, _ = trained
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=lambda text: None
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     assert again["test"]["accuracy"] == run.evaluation["test"]["accuracy"]
-    tf_finetune.export(
-        run.workdir, format="saved_model", report=lambda text: None
-    )
+    quiet.export(run.workdir, format="saved_model")
     assert any((run.workdir / "export").rglob("saved_model.pb"))
 
 
@@ -107,9 +103,7 @@ def test_its_weights_moved_elsewhere_do_not_load_into_the_graph_of_keras(
 
 def test_it_is_exported_to_torch_and_read_again(trained, flags):
     run, _ = trained
-    (path,) = tf_finetune.export(
-        run.workdir, format="torch", report=lambda text: None
-    )
+    (path,) = quiet.export(run.workdir, format="torch")
     again = build.build("mobilenet_v2+torch", image_size=32)
     loading.load(again, str(path))
     for layer in again.model.layers:
