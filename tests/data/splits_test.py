@@ -4,6 +4,7 @@ import collections
 import dataclasses
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
 from tf_finetune.data import examples, splits
@@ -11,14 +12,12 @@ from tf_finetune.tasks.classification import labels as classes
 
 
 def _picture(number, label="a", split=None, group=None, content=None):
-    return examples.Picture(
-        path=f"/p/{number}.jpg",
-        label=label,
+    return sample_pictures.make_picture(
+        f"/p/{number}.jpg",
+        label,
+        content or f"{number:064x}",
+        split,
         strata=(label,),
-        sha256=content or f"{number:064x}",
-        width=1,
-        height=1,
-        split=split,
         group=group,
     )
 

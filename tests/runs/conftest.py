@@ -6,12 +6,13 @@ import types
 
 import numpy as np
 import pytest
+import sample_pictures
 import tensorflow as tf
 from PIL import Image
 
 from tf_finetune import files
 from tf_finetune.config import options, train_config
-from tf_finetune.data import examples, scan
+from tf_finetune.data import scan
 from tf_finetune.runs import run_preparation, train
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import optimizer_state
@@ -176,20 +177,12 @@ def make_data(tmp_path):
                 path = tmp_path / f"{split}{number}.png"
                 path.write_bytes(f"{split} {number}".encode())
                 pictures.append(
-                    examples.Picture(
-                        path=str(path),
-                        label=label,
-                        sha256=files.sha256(path),
-                        width=8,
-                        height=8,
-                        split=split,
+                    sample_pictures.make_picture(
+                        path, label, files.sha256(path), split, side=8
                     )
                 )
-        return examples.ImageData(
-            class_names=("a", "b"),
-            pictures=tuple(pictures),
-            dropped=(),
-            fingerprint="of-all-pictures",
+        return sample_pictures.make_data(
+            ("a", "b"), pictures, fingerprint="of-all-pictures"
         )
 
     return build

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import sample_pictures
 
 from tf_finetune.config import picture_options
 from tf_finetune.data import examples
@@ -16,9 +17,7 @@ from tf_finetune.data.images import decoding, verification
 def recorded(path: pathlib.Path | str) -> examples.Picture:
     with open(path, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
-    return examples.Picture(
-        path=str(path), label="cat", sha256=digest, width=1, height=1
-    )
+    return sample_pictures.make_picture(path, "cat", digest)
 
 
 @pytest.fixture

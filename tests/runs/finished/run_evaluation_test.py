@@ -5,10 +5,11 @@ import pathlib
 import types
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options, options
-from tf_finetune.data import data_statistics, examples
+from tf_finetune.data import data_statistics
 from tf_finetune.runs.finished import run_evaluation, run_prediction
 from tf_finetune.tasks import catalog as tasks
 
@@ -23,13 +24,8 @@ def _config(**given):
 
 def _inspected(*splits):
     pictures = tuple(
-        examples.Picture(
-            path=f"{number}.png",
-            label="a",
-            sha256=f"{number}",
-            width=8,
-            height=8,
-            split=split,
+        sample_pictures.make_picture(
+            f"{number}.png", "a", f"{number}", split, side=8
         )
         for number, split in enumerate(splits)
     )
@@ -142,11 +138,8 @@ def test_rows_without_all_their_pictures_are_kept_with_the_reason(tmp_path):
     path = str(tmp_path / "a.png")
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"")
-    data = examples.ImageData(
-        class_names=("a",),
-        pictures=(dataclasses.replace(picture, path=path),),
-        dropped=(),
-        fingerprint="",
+    data = sample_pictures.make_data(
+        ("a",), (dataclasses.replace(picture, path=path),)
     )
     source = data_options.DataOptions(
         data=str(table), image_column=("image",), numeric_columns=("age",)

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune import errors
@@ -19,13 +20,8 @@ _OPTIONS = data_options.DataOptions(label_column=("price", "area"))
 
 
 def _picture(number: int, value: float, **fields) -> examples.Picture:
-    return examples.Picture(
-        path=f"{number}.png",
-        label=(value,),
-        sha256=f"{number:04d}",
-        width=1,
-        height=1,
-        **fields,
+    return sample_pictures.make_picture(
+        f"{number}.png", (value,), f"{number:04d}", **fields
     )
 
 
@@ -97,13 +93,9 @@ def test_few_pictures_and_equal_targets_are_divided_too():
 
 
 def test_the_description_holds_each_target_and_split():
-    data = examples.ImageData(
-        class_names=("y",),
-        pictures=tuple(
-            _picture(i, v, split="train") for i, v in enumerate((1.0, 2.0, 6.0))
-        ),
-        dropped=(),
-        fingerprint="",
+    data = sample_pictures.make_data(
+        ("y",),
+        (_picture(i, v, split="train") for i, v in enumerate((1.0, 2.0, 6.0))),
     )
     found = _LABELS.describe(data)["targets"]["train"]["y"]
     assert found["median"] == 2 and found["mean"] == 3 and found["max"] == 6

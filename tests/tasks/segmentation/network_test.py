@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sample_pictures
 import tensorflow as tf
 from PIL import Image
 from scipy import special
@@ -44,9 +45,7 @@ def data(tmp_path):
                 split="train",
             )
         )
-    return examples.ImageData(
-        class_names=NAMES, pictures=tuple(pictures), dropped=(), fingerprint=""
-    )
+    return sample_pictures.make_data(NAMES, pictures)
 
 
 def config(augmentation="none", views=3):
