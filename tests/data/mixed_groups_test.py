@@ -34,9 +34,9 @@ def dealt(tmp_path_factory):
 
 
 def _all(dealt, **keywords):
-    found = mixed_groups.build_batches(
-        dealt, batch_size=3, **{"first_epoch": 0, "epochs": 2, **keywords}
-    )
+    settings = {"batch_size": 3, "seed": 0, "epochs": 2, **keywords}
+    order = epoch_order.BatchOrder(**settings)
+    found = mixed_groups.build_batches(dealt, order)
     return [tuple(np.asarray(part) for part in batch) for batch in found]
 
 

@@ -112,41 +112,32 @@ class MixedGroups:
 
 
 def build_batches(
-    groups: MixedGroups,
-    *,
-    batch_size: int,
-    first_epoch: int,
-    epochs: int,
-    first_step: int = 0,
-    part: epoch_order.Shard = epoch_order.WHOLE,
+    groups: MixedGroups, order: epoch_order.BatchOrder
 ) -> tf.data.Dataset:
-    """Builds the training batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Builds the training batches of some epochs.
 
-    The contents of a group depend on the seed, its epoch and its number alone.
+    The contents of a group depend on its seed, epoch and number alone.
 
     Args:
         groups: The pictures and how they are loaded.
-        batch_size: Groups per batch; an epoch's last batch may hold fewer.
-        first_epoch: Number of the first epoch, from 0.
-        epochs: Number of the epoch after the last one.
-        first_step: Number of batches of the first epoch that are skipped.
-        part: Replicas whose share of each batch is loaded; by default all.
+        order: Extent of the batches, which hold the groups by their numbers.
 
     Returns:
         Dataset of (pictures float32 [batch, 1 + views, size, size, 3] of
         0..255, where the labeled one comes first and `views` is the number that
         `groups.views` returns; targets float32 [batch, numbers], flattened,
-        followed by the known values of the unlabeled pictures). If `part` is
-        not all replicas, the size of the whole batch follows, an int64 scalar.
+        followed by the known values of the unlabeled pictures). If `order.part`
+        is not all replicas, the size of the whole batch follows, an int64
+        scalar.
     """
-    count, steps = len(groups), -(-len(groups) // batch_size)
-    first = first_epoch * steps + first_step
+    count, part = len(groups), order.part
+    steps = order.count_steps(count)
+    first = order.first_epoch * steps + order.first_step
     group = _build_loader(groups)
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # Batches are numbered through all epochs.
-        epoch, start = number // steps, number % steps * batch_size
-        size = tf.minimum(count - start, batch_size)
+        epoch, start = number // steps, number % steps * order.batch_size
+        size = order.compute_size(count, number)
         low, high = part.compute_bounds(size)
         # Only this part's pictures are read and decoded.
         mine = tf.range(start + low, start + high)
@@ -166,7 +157,7 @@ def build_batches(
         return (made, targets) if part.is_all else (made, targets, size)
 
     return (
-        tf.data.Dataset.range(first, epochs * steps)
+        tf.data.Dataset.range(first, order.epochs * steps)
         .map(batch, tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
