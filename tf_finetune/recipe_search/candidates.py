@@ -170,7 +170,9 @@ def _list_all_layers(
 ) -> list[tuple[tuple[str, ...], Any]]:
     found = [(_ALL, facts.settings["layer_decay"])]
     is_large = facts.training_pictures >= FEWEST_FOR_ONE_RATE
-    if is_large and "layer_decay" not in facts.given:
+    # Adapters have one rate anyway.
+    has_decay = facts.settings["adaptation"] == "freeze"
+    if is_large and has_decay and "layer_decay" not in facts.given:
         found.append((_ALL, 1.0))
     return found
 
