@@ -75,7 +75,7 @@ _GIVEN = {
     "patience": 9,
     "precision": "float32",
     "pseudo_label_share": 0.5,
-    "recipe": "auto",
+    "recipe": "none",
     "recipe_budget": "9s",
     "recipe_skip": "epochs",
     "schedule": "constant",

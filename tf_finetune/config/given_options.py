@@ -21,9 +21,7 @@ def mark_given(config: Any, given: Collection[str]) -> Any:
     if not getattr(config, "uses_recipe", False):
         return config
     skipped = {*options.collect_values(config)["recipe_skip"], *given}
-    names = [
-        name for name in list_recipe_options() if name in skipped
-    ]
+    names = [name for name in list_recipe_options() if name in skipped]
     return options.replace(config, recipe_skip=tuple(names))
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from tf_finetune import errors
 from tf_finetune.config import (
     conditions,
     data_options,
