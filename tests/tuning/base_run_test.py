@@ -36,7 +36,6 @@ def test_an_impossible_base_is_refused(keywords, changes, said, monkeypatch):
 
 
 def test_trials_choose_no_settings_themselves(keywords):
-    del keywords["recipe"]
     config = _config(keywords)
     assert base_run.check_base(config).recipe.recipe == "none"
     with pytest.raises(errors.UsageError, match="tries the settings itself"):
