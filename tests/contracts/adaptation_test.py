@@ -383,6 +383,7 @@ def run(name, tmp_path_factory) -> run_module.Run:
         cache="on",
         cache_dir=str(folder / "cache"),
         workdir=str(folder / "run"),
+        recipe="none",
     )
 
 

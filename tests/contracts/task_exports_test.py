@@ -136,6 +136,7 @@ def run(request, table, held, tmp_path_factory):
             cache_dir=str(table.parent / "cache"),
             workdir=str(place / "run"),
             **_SETTINGS[task],
+            recipe="none",
         )
         held[task] = finished_run.load_finished(str(place / "run"))
     return held[task]

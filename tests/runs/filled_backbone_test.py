@@ -36,6 +36,7 @@ def test_a_run_is_filled_once_and_says_from_what(
             trainable="head",
             workdir=tmp_path / name,
             cache_dir=tmp_path / "cache",
+            recipe="none",
         )
 
     with caplog.at_level("INFO"):
