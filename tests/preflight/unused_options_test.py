@@ -14,6 +14,7 @@ from tf_finetune.config import (
     command_configs,
     conditions,
     options,
+    teacher_options,
     train_config,
 )
 from tf_finetune.data import splits as data_splits
@@ -149,7 +150,7 @@ def _around(flag: str, chosen: str) -> dict:
     found = {flag: chosen}
     if chosen in ("pairs", "tfds_masks"):
         found["task"] = "segmentation"
-    if flag == "objective" and chosen != train_config.SUPERVISED:
+    if flag == "objective" and chosen != teacher_options.SUPERVISED:
         found["unlabeled_data"] = "somewhere"
     return found
 

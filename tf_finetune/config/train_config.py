@@ -125,13 +125,10 @@ class OutputOptions:
 GRADIENT_BASED = ("feature_distillation", "fixmatch")
 """Objectives on unlabeled pictures that act in gradient steps only."""
 
-SUPERVISED = "supervised"
-"""The objective that uses no unlabeled pictures."""
-
 _SEMI_SUPERVISED = (
     "ada_bn", teacher_options.OBJECTIVE, *GRADIENT_BASED, "pseudo_label",
 )  # fmt: skip
-_OBJECTIVES = (SUPERVISED, *_SEMI_SUPERVISED)
+_OBJECTIVES = (teacher_options.SUPERVISED, *_SEMI_SUPERVISED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -195,7 +192,7 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
         if self.objective is not None:
             return self.objective
         if not self.unlabeled_data:
-            return SUPERVISED
+            return teacher_options.SUPERVISED
         return teacher_options.OBJECTIVE if self.teacher else "pseudo_label"
 
 

@@ -48,7 +48,7 @@ def check_teacher(
             f"{given} answers for single pictures, and --augmentation="
             f"{_MIXING} mixes them. Give --augmentation=medium."
         )
-    allowed = (None, train_config.SUPERVISED, teacher_options.OBJECTIVE)
+    allowed = (None, teacher_options.SUPERVISED, teacher_options.OBJECTIVE)
     if options.objective not in allowed:
         raise errors.UsageError(
             f"--objective={options.objective} and {given} are two ways to "

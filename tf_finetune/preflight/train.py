@@ -11,6 +11,7 @@ from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
     model_options,
+    teacher_options,
     train_config,
     training_options,
 )
@@ -76,7 +77,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         stage_options.check_stages(config)
     _check_backbone_updates(config)
     asked = config.unlabeled
-    if asked.teacher or asked.effective_objective != train_config.SUPERVISED:
+    if asked.teacher or asked.effective_objective != teacher_options.SUPERVISED:
         from tf_finetune.preflight import unlabeled_options
 
         unlabeled_options.check_objective(config, task)

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tf_finetune.config import train_config
+from tf_finetune.config import teacher_options, train_config
 from tf_finetune.data import scan
 from tf_finetune.data.images import inspection
 from tf_finetune.feature_cache import store as stores
@@ -167,7 +167,10 @@ def _fit(
 
     The better candidate on validation is chosen; the model has its weights.
     """
-    if context.config.unlabeled.effective_objective == train_config.SUPERVISED:
+    if (
+        context.config.unlabeled.effective_objective
+        == teacher_options.SUPERVISED
+    ):
         return _fit_supervised(context)
     # Loaded only here: a run without such pictures needs none of it.
     from tf_finetune.runs import semi_supervised_run

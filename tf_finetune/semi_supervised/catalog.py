@@ -5,12 +5,12 @@ line here.
 """
 
 from tf_finetune import registry
-from tf_finetune.config import train_config
+from tf_finetune.config import teacher_options
 
 OBJECTIVES = registry.Registry(
     "objective",
     {
-        train_config.SUPERVISED: (
+        teacher_options.SUPERVISED: (
             "tf_finetune.runs.objectives.objective_protocol:learn_nothing"
         ),
         "ada_bn": "tf_finetune.runs.objectives.ada_bn:learn",
