@@ -103,6 +103,7 @@ _NETWORK = """
 import pathlib, sys
 import keras
 import numpy as np
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports import onnx_file
