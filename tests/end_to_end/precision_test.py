@@ -88,14 +88,12 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert run.history == runs[name][0].history
 
 
-def test_what_lies_above_the_cache_trains_in_it_too(
-    pictures, settings, tmp_path
-):
+def test_what_lies_above_the_cache_trains_in_it_too(pictures, train, tmp_path):
     losses = {}
     for name in ("float32", "mixed_bfloat16"):
         run, _ = _train(
+            train,
             pictures,
-            settings,
             tmp_path / name,
             precision=name,
             trainable="top",
