@@ -18,7 +18,8 @@ _NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 # data.json of a million pictures has a tenth of both.
 _JSON_BYTES = 1 << 30
 _JSON_VALUES = 10_000_000
-
+# Bytes of a name: of 255, without those that `replacing` puts in front.
+_LONGEST_NAME = 240
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -68,8 +69,7 @@ def open_regular(
         raise
     try:
         status = os.fstat(handle)
-        kinds = [words for is_it, words in _KINDS if is_it(status.st_mode)]
-        if kinds:
+        if kinds := [w for is_it, w in _KINDS if is_it(status.st_mode)]:
             raise UnfitFileError(
                 f"{path} is not a regular file but {kinds[0]}."
             )
@@ -182,6 +182,9 @@ def find_write_problem(
         path: A file or a folder, which need not exist.
         kind: What it must be if it exists; None: either.
     """
+    longest = max(len(os.fsencode(part)) for part in path.absolute().parts)
+    if longest > _LONGEST_NAME:
+        return f"a name of {longest} bytes is too long"
     if kind and os.path.lexists(path) and (kind == "folder") != path.is_dir():
         return f"it is {'a file' if kind == 'folder' else 'a folder'}"
     folder = pathlib.Path(path).absolute()
@@ -283,9 +286,7 @@ def read_json(
     try:
         return json.loads(content.decode("utf-8", errors="surrogateescape"))
     except RecursionError as error:
-        raise ValueError(
-            "its brackets are nested too deeply to be read"
-        ) from error
+        raise ValueError("its brackets are nested too deeply") from error
 
 
 def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:
