@@ -36,7 +36,9 @@ def check_export(config: command_configs.ExportConfig) -> None:
     if "torch" in config.format:
         _check_torch(config, pathlib.Path(config.output or place.export))
     finished_run_files.check_writable(
-        config.output or place.export, config.output
+        config.output or place.export,
+        config.output,
+        None if config.output else "folder",
     )
     own = (place.model, place.weights, place.fusion_model)
     export_flags.check_no_overwrite(config.output, config.format, own)
