@@ -55,7 +55,7 @@ def evaluate(
         RunError: Files of the run cannot be read.
         GateError: A metric is worse than `fail_below` allows.
     """
-    given = {"workdir": str(workdir), **keywords}
+    given = {"workdir": workdir, **keywords}
     config = options.from_keywords(command_configs.EvaluateConfig, given)
     if data is not None:
         cache_dir = pathlib.Path(config.cache_dir).expanduser()
@@ -134,7 +134,7 @@ def predict(
             "load_run(workdir).model, which takes RGB 0..255 [batch, size, "
             "size, 3]."
         )
-    given = {"workdir": str(workdir), "data": str(data), **keywords}
+    given = {"workdir": workdir, "data": data, **keywords}
     config = options.from_keywords(command_configs.PredictConfig, given)
     return predict_run(config, report=report)
 
@@ -187,7 +187,7 @@ def export(
             was removed (all formats are tried first), or files of the run
             cannot be read.
     """
-    given = {"workdir": str(workdir), "format": format, **keywords}
+    given = {"workdir": workdir, "format": format, **keywords}
     config = options.from_keywords(command_configs.ExportConfig, given)
     return export_run(config, report=report)
 

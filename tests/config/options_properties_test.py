@@ -43,7 +43,9 @@ def _round_trip(config):
             "epochs": st.integers(1, 10**6),
             "batch_size": st.just("auto") | st.integers(1, 10**6),
             "overwrite": st.booleans(),
-            "fail_below": st.lists(_TEXT, max_size=3).map(tuple),
+            "fail_below": st.lists(_TEXT.filter(str.strip), max_size=3).map(
+                tuple
+            ),
         },
     )
 )

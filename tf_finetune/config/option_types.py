@@ -3,8 +3,11 @@
 import contextlib
 import dataclasses
 import math
+import numbers
+import os
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tf_finetune import errors
@@ -69,8 +72,11 @@ def parse_text(kind: Any, text: str) -> Any:
             raise ValueError(f"must be {describe_type(kind)}, got {text!r}.")
         return text
     if typing.get_origin(kind) is tuple:
+        if not text.strip():
+            return ()
         item = typing.get_args(kind)[0]
-        parts = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",")]
+        _require_entries(parts, text)
         return tuple(parse_text(item, part) for part in parts)
     if kind is bool:
         # bool("false") would be True.
@@ -86,34 +92,62 @@ def parse_text(kind: Any, text: str) -> Any:
 def convert_value(kind: Any, value: Any) -> Any:
     """Converts a Python value to an option's type where nothing is lost.
 
-    A list or a text becomes a tuple, a path a str, an int a float; a value
-    that has the type is returned as it is.
+    A list, a text or an array becomes a tuple, a path a str, a number of any
+    library Python's own; a value that has the type is returned as it is.
 
     Args:
-        kind: The type, not a union.
+        kind: The type, or a union, of which the first that accepts the value
+            wins.
         value: The value.
 
     Raises:
-        TypeError: The value is of another type (True is no int).
-        ValueError: A text cannot be parsed into a tuple of this type.
+        ValueError: The value is of another type (True is no int), or has an
+            empty entry; the message begins with "must".
     """
-    if typing.get_origin(kind) is tuple:
+    # Scalars and arrays of NumPy, pandas and others become Python's values.
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    is_number = not isinstance(value, bool)
+    if len(list_alternatives(kind)) > 1:
+        for each in list_alternatives(kind):
+            with contextlib.suppress(ValueError):
+                return convert_value(each, value)
+    elif typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return parse_text(kind, value)
-        if isinstance(value, (list, tuple)):
+        entries = [value] if isinstance(value, os.PathLike) else value
+        if isinstance(entries, (list, tuple)):
+            _require_entries(entries, value)
             (item, *_) = typing.get_args(kind)
-            return tuple(convert_value(item, each) for each in value)
-    if typing.get_origin(kind) is Literal:
+            return tuple(convert_value(item, each) for each in entries)
+    elif typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value
-    elif kind is str and hasattr(value, "__fspath__"):
-        return str(value)
-    elif kind is float and type(value) is int:
-        return float(value)
-    # isinstance would take True for a whole number.
+    elif kind is str and isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    elif kind is int and is_number and isinstance(value, numbers.Integral):
+        return int(value)
+    elif kind is float and is_number and isinstance(value, numbers.Real):
+        with contextlib.suppress(OverflowError):
+            return float(value)
     elif type(value) is kind:
         return value
-    raise TypeError
+    raise ValueError(f"must be {describe_type(kind)}, got {value!r}.")
+
+
+def _require_entries(entries: Sequence[Any], given: Any) -> None:
+    """Raises `ValueError` for an empty text among the entries of a list.
+
+    Args:
+        entries: The entries.
+        given: The value that they come from, for the message.
+    """
+    for number, entry in enumerate(entries, start=1):
+        if isinstance(entry, str) and not entry.strip():
+            raise ValueError(
+                f"must have no empty entry, and number {number} of {given!r} "
+                "is. Remove it, or a comma too many."
+            )
 
 
 def split_optional(field: dataclasses.Field) -> tuple[Any, bool]:
