@@ -69,10 +69,8 @@ def open_regular(
         raise
     try:
         status = os.fstat(handle)
-        if kinds := [w for is_it, w in _KINDS if is_it(status.st_mode)]:
-            raise UnfitFileError(
-                f"{path} is not a regular file but {kinds[0]}."
-            )
+        if kind := [w for is_it, w in _KINDS if is_it(status.st_mode)]:
+            raise UnfitFileError(f"{path} is not a regular file but {kind[0]}.")
     # `UnfitFileError` is one, too.
     except OSError:
         os.close(handle)
