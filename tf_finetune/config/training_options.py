@@ -97,8 +97,10 @@ class TrainingOptions:
     )
     l2_sp: float = options.option(
         0.0,
-        "Decay of the backbone's moving weights towards their pretrained "
-        "values (L2-SP, Li et al. 2018), in place of --weight_decay; 0: none.",
+        "Decay of the backbone's moving weights towards the values from which "
+        "they began to move (L2-SP, Li et al. 2018), in place of "
+        "--weight_decay; 0: none. These are the pretrained ones, or behind an "
+        "adapter in --stages those with the adapter merged.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     loss: str = options.option(
