@@ -37,7 +37,7 @@ def _round_trip(config):
             "weights": _TEXT,
             "validation_fraction": st.floats(1e-300, 0.5),
             "test_fraction": st.none() | st.floats(0, 0.4),
-            "max_train_per_class": st.none() | st.integers(1),
+            "max_train_per_class": st.none() | st.integers(1, 2**31 - 1),
             "seed": st.integers(0, 2**31 - 1),
             "bad_data": st.sampled_from(["drop", "error"]),
             "epochs": st.integers(1, 10**6),

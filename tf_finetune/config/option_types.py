@@ -14,6 +14,8 @@ from tf_finetune import errors
 
 # The largest float32.
 _LARGEST = 3.4e38
+# The largest count, so that products of two fit into 64 bits.
+_LARGEST_COUNT = 2**31 - 1
 
 
 def describe_type(kind: Any) -> str:
@@ -178,7 +180,8 @@ def require_range(
     """Raises `UsageError` if an option lies outside its range.
 
     None (an optional option that is not set) passes, and so does a word such
-    as "auto". NaN violates every bound; infinity is never allowed.
+    as "auto". NaN violates every bound; infinity is never allowed. A whole
+    number without an upper bound is a count, at most 2³¹ - 1.
 
     Args:
         config: A config with the option as an attribute.
@@ -206,9 +209,12 @@ def require_range(
     if isinstance(value, float) and math.isinf(value):
         raise errors.UsageError(f"--{name} must be finite, got {value}.")
     # Computations are in float32, where such numbers are infinite.
-    if isinstance(value, float) and abs(value) > _LARGEST:
+    highest = _LARGEST
+    if isinstance(value, int):
+        highest = at_most or below or _LARGEST_COUNT
+    if abs(value) > highest:
         raise errors.UsageError(
-            f"--{name} must be at most {_LARGEST}, got {value}."
+            f"--{name} must be at most {highest}, got {value}."
         )
 
 
