@@ -30,6 +30,7 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
         config.output or config.workdir,
         config.output,
         "file" if config.output else None,
+        data=config.data,
     )
     figures = finished_run_files.load_config_task(config).figures
     for spec in config.fail_below:

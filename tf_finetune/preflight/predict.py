@@ -37,7 +37,9 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
         kind = "folder" if task.files_at else "file"
         if kind == "folder":
             _require_folder_name(config.output, task)
-        finished_run_files.check_writable(config.output, config.output, kind)
+        finished_run_files.check_writable(
+            config.output, config.output, kind, data=config.data
+        )
     finished_run_files.check_models(config)
 
 
