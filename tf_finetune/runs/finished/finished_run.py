@@ -88,6 +88,8 @@ class FinishedRun:
         Yields:
             [batch, …] outputs of the model after its output activation.
         """
+        # TensorFlow would make room for a whole batch at once.
+        batch_size = min(batch_size, max(len(examples), 1))
         settings = {
             "image_size": self.image_size,
             "resize": self.config.model.resize,
