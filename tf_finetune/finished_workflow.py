@@ -15,7 +15,6 @@ from tf_finetune.data import scan
 from tf_finetune.preflight import evaluate as evaluate_preflight
 from tf_finetune.preflight import export as export_preflight
 from tf_finetune.preflight import predict as predict_preflight
-from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files as workdirs
 
 Report = Callable[[str], None]
@@ -209,7 +208,7 @@ def export_run(
     source = export_preflight.resolve_export_config(config)
     inspected = source and scan.list_and_inspect(
         source.data,
-        tasks.TASKS.get(source.model.task).labels,
+        evaluate_preflight.load_own_labels(config),
         # Never the one that run.flags names: a stranger may have written it.
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
     )

@@ -107,7 +107,7 @@ def check_writable(
 def _find_loss(
     path: pathlib.Path, kind: str | None, data: str | None
 ) -> str | None:
-    """Returns what results would be written over; None: nothing of value."""
+    """Returns the reason why a path must not be overwritten; None: it may."""
     if kind == "folder" and (path / "run.json").is_file():
         return "it is the workdir of a run"
     place = workdir_files.Workdir(path.resolve().parent)
