@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 VARIABLE = "TF_FINETUNE_OPTIMIZE_GRAPHS"
 _ALWAYS = os.environ.get(VARIABLE) == "1"
@@ -21,10 +22,21 @@ def switch(*, on: bool) -> None:
     os.environ[VARIABLE] = "1" if on or _ALWAYS else "0"
     # Nothing of it can run before TensorFlow has been imported.
     if "tensorflow" in sys.modules:
-        options = sys.modules["tensorflow"].config.optimizer
-        options.set_experimental_options(
+        tensorflow = sys.modules["tensorflow"]
+        tensorflow.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": not is_on()}
         )
+        # Every dataset goes through this before it is iterated over.
+        tensorflow.data.Dataset._apply_debug_options = _leave_as_written
+
+
+def _leave_as_written(dataset: Any) -> Any:
+    """Returns a dataset that is rewritten for speed only if it is on."""
+    if is_on():
+        return dataset
+    options = sys.modules["tensorflow"].data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return dataset.with_options(options)
 
 
 @contextlib.contextmanager
