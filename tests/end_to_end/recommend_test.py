@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import graph_optimizer
 import keras
 import numpy as np
 import pytest
@@ -46,7 +47,9 @@ def settings(tmp_path_factory, decoy) -> dict:
 @pytest.fixture(scope="module")
 def found(settings):
     """The recommendation in Python."""
-    return tf_finetune.recommend(**settings, report=lambda text: None)
+    # With its plot.
+    with graph_optimizer.switched_on():
+        return tf_finetune.recommend(**settings, report=lambda text: None)
 
 
 def test_pretrained_weights_are_picked_before_random_ones(found):
