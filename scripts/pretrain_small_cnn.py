@@ -42,6 +42,7 @@ def main() -> None:
             augmentation="none",
             epochs=given.epochs,
             patience=given.epochs,
+            recipe="none",
             workdir=f"{folder}/run",
         )
     features = run.model.get_layer("features")

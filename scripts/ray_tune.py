@@ -40,7 +40,7 @@ def train(settings: dict[str, Any]) -> dict[str, float]:
     flags = [f"--{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
         [sys.executable, "-m", "tf_finetune.train", *flags, "--workdir=run",
-         "--withhold_test"],
+         "--recipe=none", "--withhold_test"],
         capture_output=True,
         text=True,
     )  # fmt: skip

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from absl import logging
+
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, recipe_options, train_config
 from tf_finetune.data import scan, unlabeled_files
 from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import kept_classifier as classifier_preflight
@@ -48,7 +50,7 @@ def fine_tune(
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
     """
     config = options.from_keywords(train_config.TrainConfig, keywords)
-    if config.recipe.recipe == "auto":
+    if config.uses_recipe:
         from tf_finetune.config import given_options  # Only for a recipe.
 
         config = given_options.mark_given(config, {*keywords})
@@ -136,12 +138,17 @@ def _train_run(
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
     requested, lines = config, {}
-    if config.recipe.recipe == "auto":
+    if config.uses_recipe:
         # Loaded only here: a run without a recipe needs none of it.
         from tf_finetune.recipe_search import training_recipe
 
         config, lines = training_recipe.choose_settings(
             config, inspected, place, largest
+        )
+    elif config.recipe.recipe == "auto":
+        logging.info(
+            "No settings are chosen from the data: %s.",
+            recipe_options.explain_no_recipe(config),
         )
     from tf_finetune.runs import train
 
@@ -176,7 +183,7 @@ def _report_plan(
     environment.start_tensorflow()
     from tf_finetune.runs import plan_cost
 
-    if config.recipe.recipe == "auto":
+    if config.uses_recipe:
         from tf_finetune.recipe_search import training_recipe
 
         config, text = training_recipe.describe_plan(config, inspected)

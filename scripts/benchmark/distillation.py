@@ -106,6 +106,7 @@ def measure_draw(
                 weights=str(accuracy._MATERIAL / weights),
                 cache_dir=str(folder / "cache"),
                 max_train_per_class=labels,
+                recipe="none",
                 seed=seed,
                 report=lambda text: None,
                 **flags,

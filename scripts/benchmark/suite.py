@@ -356,7 +356,8 @@ def _run_ours(
         return [
             sys.executable, "-m", "tf_finetune.train", f"--data={data}",
             f"--backbone={backbone}", f"--weights={_WEIGHTS[backbone]}",
-            f"--workdir={folder}/run", f"--cache_dir={folder}/cache", *flags,
+            f"--workdir={folder}/run", f"--cache_dir={folder}/cache",
+            "--recipe=none", *flags,
         ]  # fmt: skip
 
     return measure.Contender(command=command, figures=_read_accuracy)

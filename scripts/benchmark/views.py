@@ -63,7 +63,8 @@ def _run_setting(seed: int, extra: list[str]) -> tuple[float, float, float]:
             f"--weights={_WEIGHTS.value}", f"--trainable={_TRAINABLE.value}",
             f"--epochs={_EPOCHS.value}", f"--patience={_EPOCHS.value}",
             f"--augmentation={_AUGMENTATION.value}", f"--seed={seed}",
-            f"--workdir={folder}/run", f"--cache_dir={folder}/cache", *extra,
+            f"--workdir={folder}/run", f"--cache_dir={folder}/cache",
+            "--recipe=none", *extra,
         ]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)

@@ -278,6 +278,7 @@ def build_keywords(
         "data": str(pictures),
         "workdir": str(place / "run"),
         "cache_dir": str(place / "cache"),
+        "recipe": "none",
     }
 
 

@@ -4,7 +4,13 @@ import pytest
 from absl import flags
 
 from tf_finetune import cli, errors
-from tf_finetune.config import options, recipe_config, train_config
+from tf_finetune.config import (
+    options,
+    recipe_config,
+    recipe_options,
+    train_config,
+    tune_config,
+)
 
 
 def _parse(*arguments, config_class=train_config.TrainConfig):
@@ -15,7 +21,7 @@ def _parse(*arguments, config_class=train_config.TrainConfig):
 
 
 def test_given_flags_are_left_to_the_user_even_at_their_defaults():
-    config = _parse("--recipe=auto", "--epochs=10", "--seed=1")
+    config = _parse("--epochs=10", "--seed=1")
     assert config.recipe.recipe_skip == ("epochs",)
 
 
@@ -26,8 +32,42 @@ def test_flags_of_a_flagfile_are_given_too(tmp_path):
     assert set(config.recipe.recipe_skip) == {"trainable", "learning_rate"}
 
 
-def test_nothing_is_marked_without_a_recipe():
-    assert _parse("--epochs=10").recipe.recipe_skip == ()
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("--recipe=none --epochs=9", "--recipe=none leaves them as they are"),
+        ("--stages=top:2 --optimizer=sgd", "--stages names the layers"),
+        ("--epochs=0", "--epochs=0 leaves fine-tuning out"),
+        ("--trainable=head", "--trainable=head leaves fine-tuning out"),
+        ("--epochs=9 --unlabeled_data=u", "with --objective=pseudo_label"),
+        ("--epochs=9 --unlabeled_data=u --teacher=t", "=distillation"),
+        ("--epochs=9 --objective=own:method", "with --objective=own:method"),
+        ("--epochs=9 --strategy=multi_worker", "in several processes"),
+    ],
+)
+def test_no_recipe_is_made_and_nothing_marked_where_trials_cannot_choose(
+    flags, reason
+):
+    config = _parse(*flags.split())
+    assert not config.uses_recipe
+    assert config.recipe.recipe_skip == ()
+    assert reason in recipe_options.explain_no_recipe(config)
+
+
+@pytest.mark.parametrize(
+    "flags", ["", "--trainable=head --head_init=random", "--task=regression"]
+)
+def test_a_recipe_is_made_where_something_is_fine_tuned(flags):
+    config = _parse(*flags.split())
+    assert config.uses_recipe
+    assert not recipe_options.explain_no_recipe(config)
+    assert config.recipe.budget_seconds == 600
+
+
+def test_a_study_marks_nothing():
+    given = ("--study=s", "--epochs=10")
+    config = _parse(*given, config_class=tune_config.TuneConfig)
+    assert config.run.recipe.recipe_skip == ()
 
 
 def test_the_command_recipe_marks_given_flags():
@@ -36,7 +76,7 @@ def test_the_command_recipe_marks_given_flags():
 
 
 def test_a_config_that_is_read_back_is_as_it_was(tmp_path):
-    config = _parse("--recipe=auto", "--epochs=10")
+    config = _parse("--recipe_budget=9m", "--epochs=10")
     path = tmp_path / "run.flags"
     path.write_text(options.to_flagfile(config))
     assert options.from_flagfile(train_config.TrainConfig, str(path)) == config

@@ -384,6 +384,7 @@ def run(name, tmp_path_factory) -> run_module.Run:
         cache_dir=str(folder / "cache"),
         workdir=str(folder / "run"),
         report=lambda text: None,
+        recipe="none",
     )
 
 

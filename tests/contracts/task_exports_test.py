@@ -137,6 +137,7 @@ def run(request, table, held, tmp_path_factory):
             workdir=str(place / "run"),
             report=lambda text: None,
             **_SETTINGS[task],
+            recipe="none",
         )
         held[task] = finished_run.load_finished(str(place / "run"))
     return held[task]

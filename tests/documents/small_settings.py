@@ -90,9 +90,10 @@ def smaller(
         for name in ("optimizer", "learning_rate", "head_start_strength")
     )
     has_teacher = bool(config.unlabeled.teacher)
-    has_recipe = config.recipe.recipe == "auto"
-    if has_recipe:
-        found["recipe_budget"] = "1s"
+    # A page that gives trials time is about them; others are faster without.
+    budget = config.recipe.recipe_budget
+    has_recipe = budget != usual.recipe.recipe_budget
+    found |= {"recipe_budget": "1s"} if has_recipe else {"recipe": "none"}
     about = (is_about_layers, is_about_steps, has_recipe, has_teacher)
     if fine_tuned or steps or any(about):
         found["epochs"] = min(training.epochs, 1)

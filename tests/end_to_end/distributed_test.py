@@ -20,7 +20,7 @@ _FLAGS = (
     "--backbone=small_cnn", "--weights=digits", "--image_size=32",
     "--epochs=2", "--batch_size=8", "--seed=3", "--augmentation=none",
     "--optimizer=momentum", "--learning_rate=0.05",
-    "--head_start_strength=probe",
+    "--head_start_strength=probe", "--recipe=none",
 )  # fmt: skip
 # Two logical devices: what a test must settle before TensorFlow starts.
 _TWO_CPUS = (

@@ -29,7 +29,7 @@ _FLAGS = (
     "--backbone=small_cnn", "--weights=digits", "--image_size=32",
     "--batch_size=8", "--seed=3", "--augmentation=none", "--cache=off",
     "--optimizer=momentum", "--learning_rate=0.05",
-    "--head_start_strength=probe",
+    "--head_start_strength=probe", "--recipe=none",
 )  # fmt: skip
 _LONG = ("--epochs=12", "--patience=12")
 _STOPS_WITHIN_SECONDS = 60

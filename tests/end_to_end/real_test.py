@@ -42,6 +42,7 @@ def test_fine_tuning_is_never_worse_than_the_head(
         weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
         trainable="top",
         epochs=2,
+        recipe="none",
         workdir=str(tmp_path / "run"),
         cache_dir=str(ants_and_bees.with_name("cache")),
         report=lambda text: None,

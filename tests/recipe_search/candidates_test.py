@@ -54,6 +54,11 @@ def test_few_pictures_are_not_tried_with_one_rate_for_all_layers(make_facts):
             [],
         ),
         ({"learning_rate": 2e-4, "trainable": "stage4"}, []),
+        # Its rate is another one.
+        (
+            {"adaptation": "lora"},
+            [("top", "auto", None), ("all", "auto", None)],
+        ),
     ],
 )
 def test_given_options_are_the_same_in_every_candidate(

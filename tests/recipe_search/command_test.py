@@ -34,8 +34,11 @@ def test_the_folder_is_named_after_data_and_backbone():
     [
         ({"data": "d", "keep_classifier": True}, "nothing to choose"),
         ({"data": ""}, "--data is needed"),
-        ({"data": "d", "strategy": "multi_worker"}, "on one machine"),
-        ({"data": "digits:0-1", "epochs": 0}, "leaves that out"),
+        ({"data": "d", "strategy": "multi_worker"}, "several processes, and"),
+        (
+            {"data": "digits:0-1", "epochs": 0},
+            "--epochs=0 leaves fine-tuning out. Leave",
+        ),
     ],
 )
 def test_an_impossible_call_is_refused(keywords, words):

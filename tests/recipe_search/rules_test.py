@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_finetune.config import train_config
+from tf_finetune.config import given_options
 from tf_finetune.recipe_search import rules
 
 
@@ -16,7 +16,7 @@ def _changes(facts):
 
 def test_every_option_of_a_rule_is_declared_as_one_that_a_recipe_chooses():
     flags = [rule.flag for rule in rules.RULES]
-    assert sorted(flags) == sorted(train_config.list_recipe_options())
+    assert sorted(flags) == sorted(given_options.list_recipe_options())
     assert all(rule.source for rule in rules.RULES)
 
 

@@ -64,8 +64,8 @@ def trained(keywords, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials.TrialNetwork, "run", run)
         with pytest.raises(KeyboardInterrupt):
-            _train(keywords, folder / "auto", recipe="auto")
-        _train(keywords, folder / "auto", recipe="auto")
+            _train(keywords, folder / "auto")
+        _train(keywords, folder / "auto")
     # The first trial is not measured again, the second one is.
     assert tried == [("top",), ("all",), ("all",)]
     return folder / "auto"

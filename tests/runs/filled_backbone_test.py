@@ -37,6 +37,7 @@ def test_a_run_is_filled_once_and_says_from_what(
             workdir=tmp_path / name,
             cache_dir=tmp_path / "cache",
             report=lambda text: None,
+            recipe="none",
         )
 
     with caplog.at_level("INFO"):

@@ -78,6 +78,7 @@ def traced(picture_folder, tmp_path_factory):
         "weights": "digits",
         "image_size": 32,
         "epochs": 1,
+        "recipe": "none",
         "workdir": str(folder / "run"),
         "cache_dir": str(folder / "cache"),
     }

@@ -19,7 +19,6 @@ def _config(keywords, **changes):
         ({"workdir": "a"}, "--workdir is for a single run"),
         ({"fail_below": "accuracy:0.9"}, "compared with each other"),
         ({"withhold_test": True}, "never see the test pictures"),
-        ({"recipe": "auto"}, "tries the settings itself"),
         ({"strategy": "multi_worker", "batch_size": 8}, "on each machine"),
         ({"metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"epochs": 0, "learning_rate": None, "trainable": "top",
@@ -34,6 +33,13 @@ def test_an_impossible_base_is_refused(keywords, changes, said, monkeypatch):
         config = _config(keywords, **changes)
         base_run.choose_search(config, base_run.check_base(config))
     assert said in str(caught.value)
+
+
+def test_trials_choose_no_settings_themselves(keywords):
+    config = _config(keywords)
+    assert base_run.check_base(config).recipe.recipe == "none"
+    with pytest.raises(errors.UsageError, match="tries the settings itself"):
+        base_run.complete_config(config, {"recipe"})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from tf_finetune import errors
 from tf_finetune.config import options, train_config
 
 
@@ -15,16 +16,31 @@ def mark_given(config: Any, given: Collection[str]) -> Any:
 
     Returns:
         A config whose `recipe_skip` also names the given options that a recipe
-        may choose; `config` itself where no recipe is asked for or nothing is
-        fine-tuned.
+        may choose; `config` itself where no recipe is made.
     """
-    values = options.collect_values(config)
-    # The command recipe has no option `recipe`.
-    has_recipe = values.get("recipe", "auto") == "auto"
-    if "recipe_skip" not in values or not has_recipe or not values["epochs"]:
+    if not getattr(config, "uses_recipe", False):
         return config
-    skipped = {*values["recipe_skip"], *given}
-    names = [
-        name for name in train_config.list_recipe_options() if name in skipped
-    ]
+    skipped = {*options.collect_values(config)["recipe_skip"], *given}
+    names = [name for name in list_recipe_options() if name in skipped]
     return options.replace(config, recipe_skip=tuple(names))
+
+
+def check_skipped(names: tuple[str, ...]) -> None:
+    """Checks the names of options that `--recipe_skip` lists.
+
+    Raises:
+        UsageError: A name is no option that a recipe chooses.
+    """
+    possible = list_recipe_options() if names else ()
+    for name in names:
+        if name not in possible:
+            raise errors.make_unknown_error("--recipe_skip", name, possible)
+
+
+def list_recipe_options() -> tuple[str, ...]:
+    """Returns the names of the options that `--recipe=auto` may choose."""
+    return tuple(
+        name
+        for name, field, _, _ in options.list_options(train_config.TrainConfig)
+        if field.metadata["in_recipe"]
+    )

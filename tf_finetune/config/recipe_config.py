@@ -5,6 +5,7 @@ import dataclasses
 from tf_finetune.config import (
     data_options,
     durations,
+    given_options,
     model_options,
     option_types,
     options,
@@ -50,8 +51,13 @@ class RecipeConfig:
     cache_gb: float = options.reuse(train_config.OutputOptions, "cache_gb")
     seed: int = options.option(0, "Seed of every random draw.")
 
+    @property
+    def uses_recipe(self) -> bool:
+        """Whether options that are given are marked: something is tried."""
+        return bool(self.training.epochs)
+
     def __post_init__(self) -> None:
         durations.parse_duration("time_budget", self.time_budget)
-        train_config.check_skipped(self.recipe_skip)
+        given_options.check_skipped(self.recipe_skip)
         option_types.require_range(self, "cache_gb", above=0)
         option_types.require_range(self, "seed", at_least=0, below=2**31)

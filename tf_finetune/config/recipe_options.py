@@ -1,15 +1,24 @@
 """Options of a run for settings that are chosen from the data."""
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tf_finetune.config import conditions, durations, options
 
-_READERS = {"recipe": ("auto",)}
-_TIME_BUDGET = (
-    "Time for trials, such as 90s or 20m: a trial that does not fit into what "
-    "is left is not started, and named. None: no limit."
-)
+if TYPE_CHECKING:
+    from tf_finetune.config import train_config
+
+_SUPERVISED = ("supervised",)
+# Trials are made by one process, which may drive several devices.
+_ONE_PROCESS = ("auto", "one_device", "mirrored", "tpu")
+_READERS = {
+    **conditions.FINE_TUNING,
+    "recipe": ("auto",),
+    "stages": conditions.NOT_GIVEN,
+    "objective": _SUPERVISED,
+    "strategy": _ONE_PROCESS,
+}
+_DEFAULT_BUDGET = "10m"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,17 +30,16 @@ class RecipeOptions:
     """
 
     recipe: Literal["auto", "none"] = options.option(
-        "none",
+        "auto",
         "auto: choose learning rate, trainable layers and more from the data "
         "and by trials, print the reasons and write recipe.json and "
         "recipe.flags; none: the defaults. A flag that is given is kept.",
-        used_by={
-            **conditions.FINE_TUNING,
-            "stages": conditions.NOT_GIVEN,
-        },
     )
     recipe_budget: str | None = options.option(
-        None, _TIME_BUDGET, used_by=_READERS
+        _DEFAULT_BUDGET,
+        "Time for trials, such as 90s or 20m: a trial that does not fit into "
+        "what is left is not started, and named. None: no limit.",
+        used_by=_READERS,
     )
     recipe_skip: tuple[str, ...] = options.option(
         (),
@@ -48,3 +56,34 @@ class RecipeOptions:
             UsageError: It is no duration.
         """
         return durations.parse_duration("recipe_budget", self.recipe_budget)
+
+
+def explain_no_recipe(config: "train_config.TrainConfig") -> str:
+    """Returns why the settings of a run are not chosen from its data.
+
+    Args:
+        config: All options of the run.
+
+    Returns:
+        A clause; empty where `--recipe=auto` chooses the settings.
+    """
+    training, objective = config.training, config.unlabeled.effective_objective
+    if config.recipe.recipe == "none":
+        return "--recipe=none leaves them as they are"
+    if training.stages:
+        return "--stages names the layers and their epochs"
+    if not training.epochs:
+        return "--epochs=0 leaves fine-tuning out"
+    if not config.has_gradient_steps:
+        return "--trainable=head leaves fine-tuning out"
+    if objective not in _SUPERVISED:
+        return (
+            "trials learn from the labeled pictures alone, and not with "
+            f"--objective={objective}"
+        )
+    if training.strategy not in _ONE_PROCESS:
+        return (
+            f"--strategy={training.strategy} trains in several processes, and "
+            "trials are made in one"
+        )
+    return ""

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from tf_finetune import errors
 from tf_finetune.config import (
     conditions,
     data_options,
@@ -233,9 +232,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         option_types.require_range(self, "seed", at_least=0, below=2**31)
-        check_skipped(self.recipe.recipe_skip)
-        if self.recipe.recipe_budget is not None:
+        if self.recipe.recipe_skip:
+            # Loaded only here: it needs this module.
+            from tf_finetune.config import given_options
+
+            given_options.check_skipped(self.recipe.recipe_skip)
+        if self.recipe.recipe == "auto":
             _ = self.recipe.budget_seconds  # Raises for an impossible one.
+
+    @property
+    def uses_recipe(self) -> bool:
+        """Whether the run chooses settings from its data (`--recipe=auto`)."""
+        asks = self.recipe.recipe == "auto"
+        return asks and not recipe_options.explain_no_recipe(self)
 
     @property
     def adaptations(self) -> tuple[str, ...]:
@@ -264,27 +273,6 @@ class TrainConfig:
         return bool(self.training.epochs and moves) or (
             objective not in _OBJECTIVES
         )
-
-
-def check_skipped(names: tuple[str, ...]) -> None:
-    """Checks the names of options that `--recipe_skip` lists.
-
-    Raises:
-        UsageError: A name is no option that a recipe chooses.
-    """
-    possible = list_recipe_options() if names else ()
-    for name in names:
-        if name not in possible:
-            raise errors.make_unknown_error("--recipe_skip", name, possible)
-
-
-def list_recipe_options() -> tuple[str, ...]:
-    """Returns the names of the options that `--recipe=auto` may choose."""
-    return tuple(
-        name
-        for name, field, _, _ in options.list_options(TrainConfig)
-        if field.metadata["in_recipe"]
-    )
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:

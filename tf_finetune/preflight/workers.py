@@ -12,12 +12,6 @@ def check_options(config: train_config.TrainConfig) -> None:
             workers see is missing.
     """
     environment.read_worker_number()
-    if config.recipe.recipe == "auto":
-        raise errors.UsageError(
-            "--recipe=auto tries settings in one process. Run `python -m "
-            "tf_finetune.recipe` on one machine and give all workers its "
-            "--flagfile=recipe.flags."
-        )
     if not config.output.workdir:
         raise errors.UsageError(
             "--strategy=multi_worker needs --workdir, and --cache_dir where "

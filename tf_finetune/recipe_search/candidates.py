@@ -33,7 +33,7 @@ FEWEST_FOR_ONE_RATE = 500
 """Training pictures from which one rate for all layers is tried."""
 
 _TOP, _ALL = ("top",), ("all",)
-# The rates above are those of this optimizer.
+# The rates above are those of this optimizer, for the network's own weights.
 _OPTIMIZER = "adamw"
 # Allowance for building and compiling a network and tracing its training step,
 # seconds; a trial of the same layers that was made replaces the estimate.
@@ -170,7 +170,9 @@ def _list_all_layers(
 ) -> list[tuple[tuple[str, ...], Any]]:
     found = [(_ALL, facts.settings["layer_decay"])]
     is_large = facts.training_pictures >= FEWEST_FOR_ONE_RATE
-    if is_large and "layer_decay" not in facts.given:
+    # Adapters have one rate for all layers.
+    has_decay = facts.settings["adaptation"] == "freeze"
+    if is_large and has_decay and "layer_decay" not in facts.given:
         found.append((_ALL, 1.0))
     return found
 
@@ -179,6 +181,8 @@ def _list_rates(
     facts: "fact_types.Facts", *, is_first: bool
 ) -> list[float | None]:
     is_usual = facts.settings["optimizer"].lower() == _OPTIMIZER
+    # Adapters have rates of their own, which are the optimizer's default there.
+    is_usual &= facts.settings["adaptation"] == "freeze"
     if "learning_rate" in facts.given or not is_usual:
         return [facts.settings["learning_rate"]]
     if not is_first:

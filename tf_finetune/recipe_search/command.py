@@ -15,6 +15,7 @@ from tf_finetune.config import (
     given_options,
     options,
     recipe_config,
+    recipe_options,
     train_config,
 )
 from tf_finetune.data import scan
@@ -103,6 +104,10 @@ def recipe_run(
         raise errors.UsageError(
             "--keep_classifier trains nothing, so that there is nothing to "
             "choose. Leave it out."
+        )
+    if reason := recipe_options.explain_no_recipe(training):
+        raise errors.UsageError(
+            f"There is nothing to choose: {reason}. Leave that flag out."
         )
     train_preflight.check_config(training)
     training = config_completion.make_paths_absolute(training)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.config import options, train_config
+from tf_finetune.config import given_options, options, train_config
 from tf_finetune.data import examples
 from tf_finetune.recipe_search import candidates
 from tf_finetune.tasks import catalog as tasks
@@ -144,7 +144,7 @@ def _find_given(config: train_config.TrainConfig) -> list[str]:
     values = options.collect_values(config)
     return [
         name
-        for name in train_config.list_recipe_options()
+        for name in given_options.list_recipe_options()
         if name in config.recipe.recipe_skip
         or values[name] != options.find_field(type(config), name).default
     ]

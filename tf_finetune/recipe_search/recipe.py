@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, recipe_options, train_config
 from tf_finetune.recipe_search import decisions as decision_types
 from tf_finetune.recipe_search import facts as fact_types
 from tf_finetune.recipe_search import rules
@@ -57,6 +57,6 @@ def apply_decisions(
         config: The user's config.
         decisions: Chosen values; those that were given are in `config`.
     """
-    plain = {"recipe": "none", "recipe_budget": None, "recipe_skip": ()}
+    plain = recipe_options.RecipeOptions(recipe="none")
     changes = rules.collect_changes(decisions)
-    return options.replace(config, **plain, **changes)
+    return options.replace(config, **vars(plain), **changes)

@@ -94,6 +94,9 @@ def _make_config(
     return options.replace(
         training_config.make_config(runs.config, row.candidate),
         workdir=str(workdir.absolute()),
+        # Networks are compared with the same settings; trials are for the one
+        # that is picked.
+        recipe="none",
     )
 
 

@@ -41,18 +41,19 @@ def complete_config(
     """
     base, defaults = config.run, options.collect_values(type(config.run)())
     values = options.collect_values(base)
-    named = [n for n in _SET_BY_STUDY if values[n] != defaults[n]]
+    wanted = {**defaults, "recipe": "none"}
+    named = [n for n in _SET_BY_STUDY if values[n] != wanted[n]]
     if refused := [name for name in named if name in given]:
         raise errors.UsageError(
             f"--{refused[0]} is for a single run: {_SET_BY_STUDY[refused[0]]}. "
             "Leave it out."
         )
-    if named:
+    if ignored := [name for name in named if values[name] != defaults[name]]:
         logging.info(
             "Ignored options of the flagfile, which are for a single run: %s.",
-            ", ".join(options.to_flag(name, values[name]) for name in named),
+            ", ".join(options.to_flag(name, values[name]) for name in ignored),
         )
-    base = options.replace(base, **{name: defaults[name] for name in named})
+    base = options.replace(base, **{name: wanted[name] for name in named})
     base = config_completion.drop_unused_options(base, given)
     return options.replace(config, **options.collect_values(base))
 
