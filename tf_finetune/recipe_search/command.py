@@ -118,6 +118,11 @@ def recipe_run(
             f"--output={folder} cannot be written: {problem}. Choose another "
             "folder."
         )
+    if (folder / "run.json").exists():
+        raise errors.UsageError(
+            f"--output={folder} is the workdir of a run, whose own recipe "
+            "would be replaced. Choose another folder."
+        )
     inspected = scan.list_and_inspect(
         training.data,
         tasks.TASKS.get(training.model.task).choose_labels(training),
