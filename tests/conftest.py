@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import pathlib
+import sys
 
 import forked_commands
 import graph_optimizer
@@ -35,6 +36,9 @@ _HEAVY = (
     *("semi_supervised", "tasks", "training", "weights"),
 )
 _TESTS = pathlib.Path(__file__).parent
+# Bytes by which pytest's process grows before it looks for what can go.
+_MUCH = 300 << 20
+_own_bytes = {"left": 0}
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 
 
@@ -66,6 +70,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Switches the graph optimizer before a test's fixtures are set up."""
     marks = [item.get_closest_marker(each) for each in ("optimizer", "real")]
     graph_optimizer.switch(on=any(marks))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Lets go of networks where the process has grown much since it last did.
+
+    Cycles of few objects hold many weights, which Python collects late, and
+    TensorFlow keeps what it compiled of functions that are gone.
+    """
+    if _read_own_bytes() > _own_bytes["left"] + _MUCH:
+        gc.collect()
+        if "tensorflow" in sys.modules:
+            from tensorflow.python.eager import context
+
+            context.context().clear_kernel_cache()
+        _own_bytes["left"] = _read_own_bytes()
+
+
+def _read_own_bytes() -> int:
+    """Returns the memory of this process that it shares with no file."""
+    _, resident, shared, *_ = (
+        pathlib.Path("/proc/self/statm").read_text().split()
+    )
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="session")

@@ -151,6 +151,7 @@ def _load() -> None:
     import sklearn.model_selection  # noqa: F401
 
     from tf_finetune import workflow  # noqa: F401
+    from tf_finetune.drawing import result_plots  # noqa: F401
     from tf_finetune.runs import (
         train,  # noqa: F401
     )

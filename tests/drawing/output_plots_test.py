@@ -1,9 +1,12 @@
 """Tests of the plots of labels and targets."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tf_finetune.drawing import output_plots
+
+pytestmark = pytest.mark.optimizer  # Which leaves no plot blank.
 
 
 def _figures(count: int) -> dict:

@@ -6,6 +6,8 @@ from PIL import Image
 
 from tf_finetune.drawing import result_plots
 
+pytestmark = pytest.mark.optimizer  # Which leaves no plot blank.
+
 
 @pytest.mark.parametrize("count", [2, 30, 100, 150, 450])
 def test_a_confusion_matrix_of_any_size_is_drawn(tmp_path, count):

@@ -82,20 +82,48 @@ def test_a_killed_run_from_torch_weights_is_completed_to_the_same_numbers(
         "--backbone=mobilenet_v2", f"--weights={weights}", "--epochs=2",
         "--checkpoint_every_steps=1", "--cache=on",
     )  # fmt: skip
+    _assert_completed_alike(pictures, settings, flags, tmp_path, start)
+
+
+@pytest.mark.campaign
+def test_a_killed_run_that_keeps_classes_without_pictures_is_completed(
+    run, pictures, settings, tmp_path, start
+):
+    (tmp_path / "more").mkdir()
+    for ours, theirs in (("red", "red"), ("lime", "green")):
+        (tmp_path / "more" / ours).symlink_to(pictures / theirs)
+    flags = (
+        f"--data={tmp_path / 'more'}", f"--weights={run.workdir}",
+        "--classes=keep", "--epochs=2", "--checkpoint_every_steps=1",
+    )  # fmt: skip
+    place = _assert_completed_alike(pictures, settings, flags, tmp_path, start)
+    plan = place.plan.read_text("utf-8")
+    assert "1 new, 1 kept, 2 kept without pictures" in plan
+
+
+def _assert_completed_alike(
+    pictures, settings, flags: tuple[str, ...], folder: pathlib.Path, start
+) -> workdir_files.Workdir:
+    """Asserts that a run killed in its second epoch ends as a whole one does.
+
+    Returns:
+        The workdir of the run that was killed.
+    """
     whole, place = (
-        workdir_files.Workdir(tmp_path / name) for name in ("whole", "run")
+        workdir_files.Workdir(folder / name) for name in ("whole", "run")
     )
     command = [*_command(pictures, settings, whole.path), *flags]
-    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     command = [*_command(pictures, settings, place.path), *flags]
     moment = place.checkpoints / "epoch-00001-step-00000001.checkpoint"
-    start(command, tmp_path).end_when(moment.exists)
+    start(command, folder).end_when(moment.exists)
     assert not place.is_finished
-    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "continuing after epoch 1" in done.stderr
     _assert_same(place, whole)
+    return place
 
 
 def _assert_same(

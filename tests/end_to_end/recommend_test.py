@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import graph_optimizer
 import keras
 import numpy as np
 import pytest
@@ -47,7 +48,9 @@ def settings(tmp_path_factory, decoy) -> dict:
 @pytest.fixture(scope="module")
 def found(settings):
     """The recommendation in Python."""
-    return quiet.recommend(**settings)
+    # With its plot.
+    with graph_optimizer.switched_on():
+        return quiet.recommend(**settings)
 
 
 def test_pretrained_weights_are_picked_before_random_ones(found):

@@ -1,6 +1,8 @@
 """Several formats one after the other; needs no TensorFlow model."""
 
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -47,6 +49,34 @@ def written(tmp_path):
 
 def _refused(fault="It differs.", *instead, **more):
     return export_refusal.ExportRefusedError(fault, instead=instead, **more)
+
+
+class _Cycle:
+    pass
+
+
+def test_nothing_of_a_format_is_left_when_the_next_one_begins(tmp_path):
+    left = []
+
+    def export(name):
+        assert not any(each() for each in left)
+        cycle = _Cycle()
+        cycle.itself = cycle
+        left.append(weakref.ref(cycle))
+        return tmp_path / name
+
+    gc.disable()
+    try:
+        multiple_formats.write_formats(
+            ("litert", "onnx"),
+            export,
+            folder=tmp_path,
+            describe_pictures=lambda path: "",
+            report=lambda text: None,
+        )
+    finally:
+        gc.enable()
+    assert len(left) == 2
 
 
 def test_a_refused_format_does_not_stop_the_others(written, tmp_path):

@@ -77,6 +77,10 @@ def test_what_several_replicas_cannot_do_is_refused(changes, message):
             {"head_layers": "8,relu", "head_start_strength": 0.1},
             "--head_start_strength is for a linear head",
         ),
+        (
+            {"gradient_accumulation_steps": 9, "batch_size": 8},
+            "divides the 8 pictures of a step",
+        ),
         ({"layer_decay": 1.5}, "--layer_decay must be"),
         ({"layer_decay": 0}, "--layer_decay must be"),
         ({"l2_sp": -1}, "--l2_sp must be"),

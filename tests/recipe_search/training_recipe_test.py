@@ -145,22 +145,21 @@ def test_a_plan_names_the_trials_and_makes_none(keywords, tmp_path):
 
 
 @pytest.mark.quick
-def test_workers_are_told_to_share_a_flagfile(keywords, tmp_path):
-    with pytest.raises(errors.UsageError, match="--flagfile=recipe.flags"):
-        _train(
-            keywords,
-            tmp_path / "run",
-            recipe="auto",
-            strategy="multi_worker",
-        )
-
-
-@pytest.mark.quick
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"recipe_budget": "9s"}, "--recipe_budget=9s is for --recipe=auto"),
-        ({"recipe_skip": "epochs"}, "--recipe_skip=epochs is for --recipe"),
+        (
+            {"recipe": "none", "recipe_budget": "9s"},
+            "--recipe_budget=9s is for --recipe=auto",
+        ),
+        (
+            {"recipe": "none", "recipe_skip": "epochs"},
+            "--recipe_skip=epochs is for --recipe",
+        ),
+        (
+            {"strategy": "multi_worker", "recipe_budget": "9s"},
+            "--strategy=multi_worker does not read it",
+        ),
         ({"recipe": "auto", "recipe_skip": "epoch"}, "Did you mean 'epochs'"),
         ({"recipe": "auto", "epochs": 0}, "--epochs=0 leaves that out"),
         ({"recipe": "auto", "recipe_budget": "soon"}, "must be a duration"),

@@ -142,6 +142,14 @@ def test_classes_without_pictures_are_still_recognized(
     assert extended.evaluation["train"]["accuracy"] > 0.8
 
 
+def test_a_run_with_classes_without_pictures_is_evaluated_again(extended):
+    found = tff.evaluate(extended.workdir, **_QUIET)
+    for split in ("train", "validation", "test"):
+        assert (
+            found[split]["accuracy"] == extended.evaluation[split]["accuracy"]
+        )
+
+
 def test_one_new_class_alone_is_learned_beside_kept_ones(
     earlier, others, tmp_path
 ):

@@ -1,12 +1,14 @@
 """Tests of tf_finetune/training/{fit,fit_stage}.py."""
 
 import dataclasses
+import gc
 import io
 import itertools
 import logging
 import os
 import signal
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -240,6 +242,25 @@ def test_a_loss_that_is_no_number_stops_with_a_hint():
 class _Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_nothing_of_a_training_outlives_its_model(scaled):
+    graphs = []
+
+    def loss(truth, predicted):
+        graphs.append(weakref.ref(truth.graph))
+        return keras.ops.mean((truth - predicted) ** 2)
+
+    model = _model()
+    optimizer = keras.optimizers.Adam()
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, loss)
+    fit.fit(model, _stage(epochs=1))
+    del model, optimizer
+    gc.collect()
+    assert graphs and not any(graph() for graph in graphs)
 
 
 def test_an_epoch_is_told_once_on_a_line_of_its_own(monkeypatch, caplog):

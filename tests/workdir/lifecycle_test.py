@@ -261,7 +261,7 @@ def test_a_long_name_of_the_data_is_cut(tmp_path, monkeypatch):
         (f"new/{150 * 'ü'}/run", "a name of 300 bytes is too long"),
         ("a\0b", "null byte"),
         ("file/run", "Not a directory"),
-        ("file", "is not a folder"),
+        ("file", "it is a file"),
     ],
 )
 def test_a_workdir_that_cannot_be_is_refused_at_once(tmp_path, name, words):

@@ -56,7 +56,7 @@ def name_data(data: Any, *, cache_dir: pathlib.Path) -> str:
         DataError: The arrays cannot be used.
     """
     if isinstance(data, (str, os.PathLike)):
-        return str(data)
+        return os.fsdecode(data)
     from tf_finetune.data import arrays  # Only for arrays.
 
     return str(arrays.materialize(data, cache_dir=cache_dir))

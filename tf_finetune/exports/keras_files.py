@@ -16,8 +16,6 @@ from tf_finetune.exports import (
 )
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
-from tf_finetune.untrusted import keras_files as untrusted_files
-from tf_finetune.weights import preprocessing
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
@@ -62,10 +60,10 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
     path = job.file("model", catalog.SUFFIXES["h5"])
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
-        model.save_weights(file.temporary)
-        if job.options is not None:
-            untrusted_files.write_backbone(file.temporary, job.options.backbone)
-            preprocessing.record_scaling(file.temporary, model)
+        if job.options is None:
+            model.save_weights(file.temporary)
+        else:
+            export_files.save_weights(model, file.temporary, job.options)
         # A file of weights says nothing about the network, so the check needs
         # its JSON beside them; users build the network themselves.
         network = {"network": np.array(model.to_json())}

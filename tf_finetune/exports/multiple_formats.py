@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import pathlib
 import threading
 import time
@@ -73,6 +74,9 @@ def write_formats(
             "Writing and checking %s (%d of %d).", name, place, len(formats)
         )
         outcomes.append(_try_format(name, export, folder))
+        # A conversion leaves several copies of the weights in cycles of few
+        # objects, which Python would collect only many formats later.
+        gc.collect()
         path = outcomes[-1].path
         if path is not None:
             report(

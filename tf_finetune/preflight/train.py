@@ -167,6 +167,13 @@ def _check_training(training: training_options.TrainingOptions) -> None:
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
         )
+    parts, size = training.gradient_accumulation_steps, training.batch_size
+    if size != "auto" and parts > size:
+        raise errors.UsageError(
+            f"--gradient_accumulation_steps={parts} divides the {size} "
+            "pictures of a step (--batch_size) into more parts than there are. "
+            f"Choose at most {size}."
+        )
 
 
 def _check_backbone_updates(config: train_config.TrainConfig) -> None:

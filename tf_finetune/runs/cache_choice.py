@@ -158,7 +158,7 @@ def _find_obstacle(context: contexts.RunContext) -> str:
         )
     needed = boundary_activations.count_missing_bytes(context)
     limit = context.config.output.cache_gb
-    if not context.cache.make_room(needed):
+    if needed and not context.cache.make_room(needed):
         return (
             f"{entries.format_size(needed)} of features do not fit into "
             f"--cache_gb={limit:g} or onto the disk"

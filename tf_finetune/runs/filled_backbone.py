@@ -15,12 +15,12 @@ from tf_finetune.backbones import build
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, scan
 from tf_finetune.data.images import verification
+from tf_finetune.exports import export_files
 from tf_finetune.feature_cache import entries
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
-from tf_finetune.untrusted import keras_files
-from tf_finetune.weights import loading, preprocessing, weights_source
+from tf_finetune.weights import loading, weights_source
 from tf_finetune.workdir import json_schema
 
 _FOLDER = "transplants"
@@ -106,9 +106,7 @@ def fill_backbone(
         if not (path.is_file() and about.is_file()):
             layers = _fill(target, source, chosen, config)
             with files.replacing(path) as temporary:
-                target.model.save_weights(temporary)
-                keras_files.write_backbone(temporary, options.backbone)
-                preprocessing.record_scaling(temporary, target.model)
+                export_files.save_weights(target.model, temporary, options)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
         return FilledBackbone(
             path=path, origin=options.init_from, layers=_read_layers(about)

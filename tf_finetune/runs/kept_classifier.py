@@ -66,7 +66,8 @@ def keep_classifier(
         class_names=names,
         image_size=built.backbone.image_size,
     )
-    results.save_weights(built.model, place, config.model.backbone)
+    with files.replacing(place.weights) as temporary:
+        export_files.save_weights(built.model, temporary, config.model)
     with files.replacing(place.model) as temporary:
         export_files.save_keras(built.model, temporary, names)
     _record_predictions(found, paths)

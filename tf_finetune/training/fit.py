@@ -154,10 +154,16 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
 
 
 def _build_optimizer(model: keras.Model) -> None:
+    optimizer = model.optimizer
     # A loss-scaling optimizer creates its variables anew when built twice,
     # which would discard a restored state.
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        # TensorFlow keeps the graph of a training step that sums gradients
+        # over replicas, even of one, for as long as the process lives.
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner._all_reduce_sum_gradients = list
 
 
 class _ProgressBar(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import sample_pictures
 from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options, options
 from tf_finetune.data import data_statistics
-from tf_finetune.runs.finished import run_evaluation, run_prediction
+from tf_finetune.runs.finished import run_evaluation
 from tf_finetune.tasks import catalog as tasks
 
 _TASK = tasks.TASKS.get("classification")
@@ -107,28 +107,6 @@ def test_a_gate_holds_on_the_test_split():
 def test_without_a_test_split_a_gate_holds_on_the_last_one():
     with pytest.raises(errors.GateError, match="accuracy"):
         _check({"train": 1.0, "validation": 0.8}, "accuracy:0.9")
-
-
-def _folder(task, output):
-    config = options.from_keywords(
-        command_configs.PredictConfig,
-        {"workdir": "run", "data": "x", "output": output},
-    )
-    found = types.SimpleNamespace(task=tasks.TASKS.get(task))
-    return run_prediction._choose_folder(found, config)
-
-
-def test_only_predictions_that_are_files_go_to_a_folder(tmp_path):
-    assert _folder("classification", str(tmp_path)) is None
-    assert _folder("segmentation", str(tmp_path)) == tmp_path
-    assert _folder("segmentation", "") is None
-
-
-def test_masks_do_not_fit_into_a_table(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    for name in ("masks.csv", "masks.CSV", "file"):
-        with pytest.raises(errors.UsageError, match="must be a folder"):
-            _folder("segmentation", str(tmp_path / name))
 
 
 def test_rows_without_all_their_pictures_are_kept_with_the_reason(tmp_path):

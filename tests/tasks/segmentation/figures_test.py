@@ -119,6 +119,7 @@ def test_the_printed_result_fits_the_screen_and_names_all(tmp_path):
     assert figures.FIGURES.text({}) == "no split was evaluated"
 
 
+@pytest.mark.optimizer  # And with plots.
 def test_the_confusion_matrix_is_drawn(tmp_path):
     result = judged(data([picture(tmp_path, 0, np.eye(4))]), [halves()])
     figures.FIGURES.draw(result, NAMES, tmp_path, "test")

@@ -93,6 +93,8 @@ class FinishedRun:
         Yields:
             [batch, …] outputs of the model after its output activation.
         """
+        # TensorFlow would make room for a whole batch at once.
+        batch_size = min(batch_size, max(len(examples), 1))
         if self.inputs:
             from tf_finetune.inputs import fused_model
 
