@@ -14,18 +14,13 @@ from tf_finetune import errors, files
 _ROWS = 40
 
 
-def _quiet(text: str) -> None:
-    del text
-
-
 @pytest.fixture(scope="module")
-def settings(settings) -> dict:
-    return {
-        **settings,
-        "task": "regression",
-        "label_column": ("price",),
-        "report": _quiet,
-    }
+def train(train):
+    """Trains a regression of the price, but for changes."""
+    own = {"task": "regression", "label_column": ("price",)}
+    return lambda data, place, **changes: train(
+        data, place, **{**own, **changes}
+    )
 
 
 @pytest.fixture(scope="module")
