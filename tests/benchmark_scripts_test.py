@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 _FOLDER = pathlib.Path(__file__).resolve().parents[1] / "scripts" / "benchmark"
@@ -139,9 +140,8 @@ def test_a_step_is_taken_by_ours_and_by_keras(script):
 
 @pytest.mark.campaign
 def test_a_finished_run_is_asked_by_ours_and_by_keras(script, photos, tmp_path):
-    import tf_finetune as tff
 
-    run = tff.fine_tune(
+    run = quiet.fine_tune(
         photos,
         backbone="mobilenet@0.25",
         weights="none",
@@ -149,7 +149,6 @@ def test_a_finished_run_is_asked_by_ours_and_by_keras(script, photos, tmp_path):
         epochs=0,
         workdir=tmp_path / "run",
         cache_dir=tmp_path / "cache",
-        report=lambda text: None,
     )
     run.export("saved_model", report=lambda text: None)
     folder, model = str(photos / "val"), str(run.workdir / "model.keras")

@@ -21,6 +21,21 @@ def _run(tmp_path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+def _run_main(main: str) -> subprocess.CompletedProcess:
+    """Runs a command whose function `main` is this code, in a process."""
+    code = (
+        "import atexit, errno, sys, threading, time\n"
+        "from tf_finetune import cli, environment\n"
+        "from tf_finetune.config import train_config\n"
+        f"{main}"
+        "sys.argv = ['train']\n"
+        "cli.run_command(main, train_config.TrainConfig, purpose='x')\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+
+
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_help_lists_every_flag_and_succeeds(tmp_path, command):
     done = _run(tmp_path, f"tf_finetune.{command}", "--help")
@@ -100,18 +115,10 @@ def test_a_workdir_without_a_run_is_a_usage_error(tmp_path, command):
 
 
 def test_a_missing_tensorflow_is_answered_with_what_to_install(tmp_path):
-    code = (
-        "import sys\n"
+    done = _run_main(
         "sys.modules['tensorflow'] = None\n"
-        "from tf_finetune import environment, cli\n"
-        "from tf_finetune.config import train_config\n"
         "def main(config):\n"
         "    environment.start_tensorflow()\n"
-        "sys.argv = ['train']\n"
-        "cli.run_command(main, train_config.TrainConfig, purpose='x')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 1
     assert "tf_finetune[tensorflow]" in done.stderr
@@ -126,18 +133,7 @@ def test_a_missing_tensorflow_is_answered_with_what_to_install(tmp_path):
     ],
 )
 def test_an_operating_system_error_is_one_sentence(error, words):
-    code = (
-        "import errno, sys\n"
-        "from tf_finetune import cli\n"
-        "from tf_finetune.config import train_config\n"
-        "def main(config):\n"
-        f"    raise {error}\n"
-        "sys.argv = ['train']\n"
-        "cli.run_command(main, train_config.TrainConfig, purpose='x')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
+    done = _run_main(f"def main(config):\n    raise {error}\n")
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -147,10 +143,7 @@ def test_an_operating_system_error_is_one_sentence(error, words):
 def test_all_that_waits_for_the_end_of_the_process_still_happens(
     ending, status
 ):
-    code = (
-        "import atexit, logging, sys, threading, time\n"
-        "from tf_finetune import cli\n"
-        "from tf_finetune.config import train_config\n"
+    done = _run_main(
         "def late():\n"
         "    time.sleep(0.2)\n"
         "    print('a thread')\n"
@@ -158,28 +151,13 @@ def test_all_that_waits_for_the_end_of_the_process_still_happens(
         "    atexit.register(print, 'what was registered')\n"
         "    threading.Thread(target=late).start()\n"
         f"    {ending}\n"
-        "sys.argv = ['train']\n"
-        "cli.run_command(main, train_config.TrainConfig, purpose='x')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == status
     assert done.stdout.split("\n") == ["a thread", "what was registered", ""]
 
 
 def test_a_fault_of_ours_shows_its_traceback():
-    code = (
-        "import sys\n"
-        "from tf_finetune import cli\n"
-        "from tf_finetune.config import train_config\n"
-        "sys.argv = ['train']\n"
-        "config = train_config.TrainConfig\n"
-        "cli.run_command(lambda _: 1 / 0, config, purpose='x')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
+    done = _run_main("def main(config):\n    1 / 0\n")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
 

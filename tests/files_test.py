@@ -89,3 +89,7 @@ def test_a_folder_is_no_place_for_a_file_nor_a_file_for_a_folder(tmp_path):
     assert find(tmp_path, "folder") is None
     assert find(tmp_path / "file", "file") is None
     assert find(tmp_path / "new", "file") is find(tmp_path / "new") is None
+    # A temporary file of the same name begins with fourteen bytes more.
+    assert find(tmp_path / ("ü" * 120) / "new") is None
+    too_long = "a name of 242 bytes is too long"
+    assert find(tmp_path / ("ü" * 121) / "new") == too_long

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import graph_optimizer
@@ -111,6 +111,26 @@ class Fork:
         return subprocess.CompletedProcess(
             self.pid, self.returncode, *self._heard()
         )
+
+    def end_when(
+        self,
+        there: Callable[[], bool],
+        number: int = signal.SIGKILL,
+        timeout: float = 240,
+    ) -> tuple[int, str]:
+        """Sends it a signal as soon as `there()` holds.
+
+        Returns:
+            Its exit status and what it said.
+        """
+        end = time.monotonic() + timeout
+        while not there():
+            assert self.poll() is None, self.wait(timeout=0).stdout
+            assert time.monotonic() < end, "the moment to kill never came"
+            time.sleep(0.005)
+        self.send(number)
+        done = self.wait(timeout)
+        return done.returncode, done.stdout
 
     def _heard(self) -> list[str]:
         heard = []

@@ -19,7 +19,6 @@ _NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 _JSON_BYTES = 1 << 30
 _JSON_VALUES = 10_000_000
 
-
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -68,13 +67,9 @@ def open_regular(
         raise
     try:
         status = os.fstat(handle)
-        kinds = [words for is_it, words in _KINDS if is_it(status.st_mode)]
-        if kinds:
-            raise UnfitFileError(
-                f"{path} is not a regular file but {kinds[0]}."
-            )
-    # `UnfitFileError` is one, too.
-    except OSError:
+        if kind := [w for is_it, w in _KINDS if is_it(status.st_mode)]:
+            raise UnfitFileError(f"{path} is not a regular file but {kind[0]}.")
+    except OSError:  # `UnfitFileError` is one, too.
         os.close(handle)
         raise
     with open(handle, "rb") as file:
@@ -182,10 +177,16 @@ def find_write_problem(
         path: A file or a folder, which need not exist.
         kind: What it must be if it exists; None: either.
     """
+    path = pathlib.Path(path).absolute()
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    # Of 255 bytes, `replacing` puts some in front of the name of a file.
+    if longest > (255 if kind == "folder" else 240):
+        return f"a name of {longest} bytes is too long"
+    if "\0" in str(path):
+        return "it holds a null byte"
     if kind and os.path.lexists(path) and (kind == "folder") != path.is_dir():
         return f"it is {'a file' if kind == 'folder' else 'a folder'}"
-    folder = pathlib.Path(path).absolute()
-    folder = folder if folder.is_dir() else folder.parent
+    folder = path if path.is_dir() else path.parent
     while not os.path.lexists(folder):
         folder = folder.parent
     try:
@@ -283,9 +284,7 @@ def read_json(
     try:
         return json.loads(content.decode("utf-8", errors="surrogateescape"))
     except RecursionError as error:
-        raise ValueError(
-            "its brackets are nested too deeply to be read"
-        ) from error
+        raise ValueError("its brackets are nested too deeply") from error
 
 
 def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:

@@ -15,7 +15,6 @@ from tf_finetune.data import scan
 from tf_finetune.preflight import evaluate as evaluate_preflight
 from tf_finetune.preflight import export as export_preflight
 from tf_finetune.preflight import predict as predict_preflight
-from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files as workdirs
 
 Report = Callable[[str], None]
@@ -55,7 +54,7 @@ def evaluate(
         RunError: Files of the run cannot be read.
         GateError: A metric is worse than `fail_below` allows.
     """
-    given = {"workdir": str(workdir), **keywords}
+    given = {"workdir": workdir, **keywords}
     config = options.from_keywords(command_configs.EvaluateConfig, given)
     if data is not None:
         cache_dir = pathlib.Path(config.cache_dir).expanduser()
@@ -134,7 +133,7 @@ def predict(
             "load_run(workdir).model, which takes RGB 0..255 [batch, size, "
             "size, 3]."
         )
-    given = {"workdir": str(workdir), "data": str(data), **keywords}
+    given = {"workdir": workdir, "data": data, **keywords}
     config = options.from_keywords(command_configs.PredictConfig, given)
     return predict_run(config, report=report)
 
@@ -187,7 +186,7 @@ def export(
             was removed (all formats are tried first), or files of the run
             cannot be read.
     """
-    given = {"workdir": str(workdir), "format": format, **keywords}
+    given = {"workdir": workdir, "format": format, **keywords}
     config = options.from_keywords(command_configs.ExportConfig, given)
     return export_run(config, report=report)
 
@@ -209,7 +208,7 @@ def export_run(
     source = export_preflight.resolve_export_config(config)
     inspected = source and scan.list_and_inspect(
         source.data,
-        tasks.TASKS.get(source.model.task).labels,
+        evaluate_preflight.load_own_labels(config),
         # Never the one that run.flags names: a stranger may have written it.
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
     )

@@ -47,7 +47,7 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
     """Runs inspection, verification and decoding on one picture."""
     import tensorflow as tf
 
-    from tf_finetune.config import data_options
+    from tf_finetune.config import data_options, picture_options
     from tf_finetune.data import examples
     from tf_finetune.data.images import decoding, inspection, verification
 
@@ -61,7 +61,7 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
         return f"refused {dropped[0].reason}"
     cache = place / "cache"
     found = verification.decode_pictures(
-        pictures, cache_dir=cache, image_size=32, resize="squash"
+        pictures, cache_dir=cache, square=picture_options.Square(32)
     )
     for file in cache.glob("verdicts/*"):
         file.unlink()
@@ -70,7 +70,9 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
     # A cached verdict holds for every size and shape: others are tried too.
     for image_size, resize in ((128, "crop"), (16, "pad")):
         try:
-            decoding.load_file(str(path), image_size=image_size, resize=resize)
+            decoding.load_file(
+                str(path), picture_options.Square(image_size, resize)
+            )
         except tf.errors.OpError as error:
             return f"disagreed at {image_size}, {resize}: {error.message}"
     return "accepted"

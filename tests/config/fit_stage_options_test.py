@@ -76,6 +76,8 @@ def test_the_word_adapter_is_the_method_of_the_run(given, meant):
         ("top:0", "at least 1, got '0'"),
         ("top:many", "at least 1, got 'many'"),
         ("top:-1", "at least 1, got '-1'"),
+        ("top:1000000000", "up to nine digits, at least 1, got '10"),
+        (f"top:{'9' * 5000}", "up to nine digits, at least 1, got '99"),
         ("top:2@fast", "a number above 0, got 'fast'"),
         ("top:2@0", "a number above 0, got '0'"),
         ("top:2@nan", "a number above 0, got 'nan'"),

@@ -37,13 +37,15 @@ def _round_trip(config):
             "weights": _TEXT,
             "validation_fraction": st.floats(1e-300, 0.5),
             "test_fraction": st.none() | st.floats(0, 0.4),
-            "max_train_per_class": st.none() | st.integers(1),
+            "max_train_per_class": st.none() | st.integers(1, 2**31 - 1),
             "seed": st.integers(0, 2**31 - 1),
             "bad_data": st.sampled_from(["drop", "error"]),
             "epochs": st.integers(1, 10**6),
             "batch_size": st.just("auto") | st.integers(1, 10**6),
             "overwrite": st.booleans(),
-            "fail_below": st.lists(_TEXT, max_size=3).map(tuple),
+            "fail_below": st.lists(_TEXT.filter(str.strip), max_size=3).map(
+                tuple
+            ),
         },
     )
 )

@@ -1,8 +1,12 @@
 """Tests of tf_finetune/config/options.py."""
 
 import dataclasses
+import fractions
+import os
+import pathlib
 from typing import Literal
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -109,6 +113,68 @@ def test_an_unknown_keyword_is_answered_with_the_nearest():
 def test_a_keyword_of_the_wrong_type_is_refused(name, value):
     with pytest.raises(errors.UsageError, match=f"--{name} must be"):
         options.from_keywords(Outer, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "plain"),
+    [
+        ("count", np.int64(7), 7),
+        ("count", np.array(7, np.uint8), 7),
+        ("rate", np.float32(0.25), 0.25),
+        ("rate", np.int32(2), 2.0),
+        ("rate", fractions.Fraction(1, 4), 0.25),
+        ("loud", np.bool_(False), False),
+        ("kind", np.str_("y"), "y"),
+        ("size", np.int64(12), 12),
+        ("path", pathlib.Path("a/ü"), "a/ü"),
+        ("names", pathlib.Path("a,b"), ("a,b",)),
+        ("names", [pathlib.Path("a"), np.str_("b")], ("a", "b")),
+        ("names", np.array(["a", "b"]), ("a", "b")),
+    ],
+)
+def test_values_of_other_types_become_python_s_own(name, value, plain):
+    values = options.from_keywords(Outer, {name: value})
+    found = options.collect_values(values)[name]
+    assert found == plain
+    # Files hold the text of the value.
+    assert repr(found) == repr(plain)
+
+
+def test_an_entry_of_a_folder_becomes_its_path(tmp_path):
+    (tmp_path / "a").touch()
+    (entry,) = os.scandir(tmp_path)
+    found = options.from_keywords(Outer, {"path": entry}).path
+    assert found == str(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count", np.float32(3)),
+        ("count", np.bool_(True)),
+        ("loud", np.int64(1)),
+        ("rate", np.array([1.0, 2.0])),
+        ("rate", 10**400),
+    ],
+)
+def test_a_number_that_would_change_is_refused(name, value):
+    with pytest.raises(errors.UsageError, match=f"--{name} must be"):
+        options.from_keywords(Outer, {name: value})
+
+
+@pytest.mark.parametrize("text", ["a,,b", "a,", ",a", "a, ,b", ","])
+def test_an_empty_entry_of_a_list_is_refused(text):
+    with pytest.raises(flags.Error, match="--names must have no empty entry"):
+        _parse(f"--names={text}")
+    with pytest.raises(errors.UsageError, match="number . of .* is"):
+        options.from_keywords(Outer, {"names": text})
+    with pytest.raises(errors.UsageError, match="no empty entry"):
+        options.from_keywords(Outer, {"names": text.split(",")})
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_text_is_a_list_without_entries(text):
+    assert _parse(f"--names={text}").inner.names == ()
 
 
 def test_replace_changes_options_of_groups_by_name():

@@ -57,6 +57,8 @@ def test_no_flag_collides_with_those_of_absl():
         ("learning_rate", 1e300, r"at most 3\.4e\+38"),
         ("dropout", 1.0, "at least 0 and below 1, got 1.0"),
         ("seed", -1, "at least 0"),
+        ("augmentation_views", 1001, "at least 1 and at most 1000, got 1001"),
+        ("epochs", 2**31, "at most 2147483647, got 2147483648"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(name, value, words):

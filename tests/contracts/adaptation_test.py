@@ -8,10 +8,10 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 from PIL import Image
 
-import tf_finetune
 from tf_finetune import files
 from tf_finetune import run as run_module
 from tf_finetune.adaptation import (
@@ -366,7 +366,7 @@ def test_groups_of_pictures_train_it(name):
 def run(name, tmp_path_factory) -> run_module.Run:
     """A finished run that has read the cache, and whose fine-tuning is kept."""
     folder = tmp_path_factory.mktemp(name)
-    return tf_finetune.fine_tune(
+    return quiet.fine_tune(
         _write_pictures(folder / "pictures"),
         backbone="small_cnn",
         weights="digits",
@@ -381,7 +381,6 @@ def run(name, tmp_path_factory) -> run_module.Run:
         cache="on",
         cache_dir=str(folder / "cache"),
         workdir=str(folder / "run"),
-        report=lambda text: None,
         recipe="none",
     )
 
@@ -404,9 +403,7 @@ def test_a_run_keeps_exports_and_repeats_it(run, name):
     assert files.read_json(place / "run.json")["cache"] == "on"
     assert f"--adaptation={name}\n" in (place / "run.flags").read_text()
     assert f"adaptation: {name} (" in (place / "plan.txt").read_text()
-    written = tf_finetune.export(
-        str(place), ("keras", "saved_model"), report=lambda text: None
-    )
+    written = quiet.export(str(place), ("keras", "saved_model"))
     proven = files.read_json(place / "export" / "parity.json")
     assert {*proven} == {path.name for path in written}
     config = run.model.get_config()

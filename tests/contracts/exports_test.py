@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_finetune import errors, files
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import model_options, options
+from tf_finetune.config import model_options, options, picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import catalog
 from tf_finetune.exports import job as jobs
@@ -177,7 +177,7 @@ def _job(network, pictures):
     )
     images = np.stack(
         [
-            np.asarray(decoding.load_file(p, image_size=size, resize="squash"))
+            np.asarray(decoding.load_file(p, picture_options.Square(size)))
             for p in pictures
         ]
     )

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 pytest.importorskip("ai_edge_litert")
@@ -19,9 +20,8 @@ import tensorflow as tf
 from ai_edge_litert import interpreter as interpreters
 from documents import documented_commands
 
-import tf_finetune
 from tf_finetune import files
-from tf_finetune.config import command_configs
+from tf_finetune.config import command_configs, picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import catalog
 from tf_finetune.runs import parity_record
@@ -125,7 +125,7 @@ def run(request, table, held, tmp_path_factory):
     task = request.param
     if task not in held:
         place = tmp_path_factory.mktemp(task)
-        tf_finetune.fine_tune(
+        quiet.fine_tune(
             table,
             task=task,
             backbone="small_cnn",
@@ -135,7 +135,6 @@ def run(request, table, held, tmp_path_factory):
             seed=0,
             cache_dir=str(table.parent / "cache"),
             workdir=str(place / "run"),
-            report=lambda text: None,
             **_SETTINGS[task],
             recipe="none",
         )
@@ -248,8 +247,7 @@ def _pixels(run):
     """Returns the first proven picture, [1, size, size, 3]."""
     picture = decoding.load_file(
         parity_record.read_record(run.place).paths[0],
-        image_size=run.image_size,
-        resize="squash",
+        picture_options.Square(run.image_size),
     )
     return np.asarray(picture)[np.newaxis]
 

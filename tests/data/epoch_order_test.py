@@ -45,9 +45,9 @@ def _places(part: epoch_order.Shard, count: int, size: int) -> list[list[int]]:
     found = batches.make_training_batches(
         _Rows(count),
         split_targets.ArrayTargets(np.eye(count)),
+        epoch_order.BatchOrder(batch_size=size, seed=5, epochs=2, part=part),
         unpack=lambda rows: rows,
-        batch_size=size, seed=5, first_epoch=0, epochs=2, part=part,
-    )  # fmt: skip
+    )
     return [batch[0].numpy()[:, 0].astype(int).tolist() for batch in found]
 
 
@@ -65,13 +65,14 @@ def test_workers_read_every_row_of_an_epoch_once():
 
 
 def test_pictures_are_divided_as_rows_are():
-    order = epoch_order.draw_padded(11, 12, 5, 0)
-    assert order.shape == [12]
+    order = epoch_order.BatchOrder(batch_size=4, seed=5, epochs=1)
+    drawn = order.draw_epoch(11, 0)
+    assert drawn.shape == [3, 4]
     shares = []
     for first in range(2):
         part = epoch_order.Shard(first=first, total=2)
-        found = epoch_order.take_shard(order, 4, part).numpy()
-        shares += [place for place in found if place >= 0]
+        found = epoch_order.take_shard(drawn, part).numpy()
+        shares += [place for place in found.ravel() if place >= 0]
     assert sorted(shares) == list(range(11))
 
 
@@ -80,7 +81,7 @@ def test_a_worker_is_told_the_size_of_the_whole_batch():
     found = batches.make_training_batches(
         _Rows(11),
         split_targets.ArrayTargets(np.eye(11)),
+        epoch_order.BatchOrder(batch_size=4, seed=5, epochs=1, part=part),
         unpack=lambda rows: rows,
-        batch_size=4, seed=5, first_epoch=0, epochs=1, part=part,
-    )  # fmt: skip
+    )
     assert [int(batch[2]) for batch in found] == [4, 4, 3]

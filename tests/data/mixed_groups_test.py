@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, mixed_groups
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import weak_strong_views
@@ -27,16 +28,15 @@ def dealt(tmp_path_factory):
         beside=2,
         views=weak_strong_views.keep_images,
         augmentation="none",
-        image_size=8,
-        resize="squash",
+        square=picture_options.Square(8),
         seed=0,
     )
 
 
 def _all(dealt, **keywords):
-    found = mixed_groups.build_batches(
-        dealt, batch_size=3, **{"first_epoch": 0, "epochs": 2, **keywords}
-    )
+    settings = {"batch_size": 3, "seed": 0, "epochs": 2, **keywords}
+    order = epoch_order.BatchOrder(**settings)
+    found = mixed_groups.build_batches(dealt, order)
     return [tuple(np.asarray(part) for part in batch) for batch in found]
 
 

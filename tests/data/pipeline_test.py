@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import pipeline, split_targets
+from tf_finetune.config import picture_options
+from tf_finetune.data import epoch_order, pipeline, split_targets
 
 SIZE = 8
 
@@ -22,22 +23,23 @@ def paths(tmp_path_factory):
     return sorted(str(path) for path in folder.iterdir())
 
 
-def batches(paths, *, batch_size=4, first_epoch=0, epochs=2, **options):
-    settings = {
-        "image_size": SIZE,
-        "resize": "squash",
-        "augmentation": "none",
-        "seed": 7,
-    } | options
-    dataset = pipeline.build_training_batches(
-        paths,
-        split_targets.ArrayTargets(np.eye(len(paths))),
-        batch_size=batch_size,
-        first_epoch=first_epoch,
-        epochs=epochs,
-        **settings,
+def build(paths, labels=None, *, augmentation="none", **changes):
+    """Builds batches of four pictures of two epochs, but for changes."""
+    labels = np.eye(len(paths)) if labels is None else labels
+    order = epoch_order.BatchOrder(
+        **{"batch_size": 4, "seed": 7, "epochs": 2, **changes}
     )
-    return [(i.numpy(), y.numpy()) for i, y in dataset]
+    return pipeline.build_training_batches(
+        paths,
+        split_targets.ArrayTargets(labels),
+        order,
+        picture_options.Square(SIZE),
+        augmentation=augmentation,
+    )
+
+
+def batches(paths, **changes):
+    return [(i.numpy(), y.numpy()) for i, y in build(paths, **changes)]
 
 
 def numbers(found):
@@ -48,7 +50,7 @@ def numbers(found):
 def test_evaluation_keeps_the_order_and_drops_nothing(paths):
     order = [*paths[::-1], paths[3]]
     images = pipeline.build_evaluation_images(
-        order, image_size=SIZE, resize="squash", batch_size=5
+        order, picture_options.Square(SIZE), batch_size=5
     )
     found = [batch.numpy() for batch in images]
     assert [len(batch) for batch in found] == [5, 5, 2]
@@ -59,7 +61,7 @@ def test_evaluation_keeps_the_order_and_drops_nothing(paths):
 
 def test_evaluation_gives_the_same_at_each_pass(paths):
     images = pipeline.build_evaluation_images(
-        paths, image_size=SIZE, resize="crop", batch_size=3
+        paths, picture_options.Square(SIZE, "crop"), batch_size=3
     )
     first, second = (list(images.as_numpy_iterator()) for _ in range(2))
     for one, other in zip(first, second, strict=True):
@@ -68,21 +70,11 @@ def test_evaluation_gives_the_same_at_each_pass(paths):
 
 def test_the_shapes_of_batches_are_known(paths):
     images = pipeline.build_evaluation_images(
-        paths, image_size=SIZE, resize="pad", batch_size=3
+        paths, picture_options.Square(SIZE, "pad"), batch_size=3
     )
     assert images.element_spec.shape == (None, SIZE, SIZE, 3)
     for level in ("none", "strong"):
-        dataset = pipeline.build_training_batches(
-            paths,
-            split_targets.ArrayTargets(np.eye(11)),
-            image_size=SIZE,
-            resize="pad",
-            batch_size=4,
-            augmentation=level,
-            seed=0,
-            first_epoch=0,
-            epochs=5,
-        )
+        dataset = build(paths, augmentation=level, epochs=5)
         image_spec, label_spec = dataset.element_spec
         assert image_spec.shape == (None, SIZE, SIZE, 3)
         assert label_spec.shape == (None, 11)
@@ -182,18 +174,7 @@ def test_a_batch_may_be_larger_than_the_data(paths):
 
 def test_soft_labels_stay_as_they_are(paths):
     soft = np.full((11, 2), 0.5, np.float32)
-    dataset = pipeline.build_training_batches(
-        paths,
-        split_targets.ArrayTargets(soft),
-        image_size=SIZE,
-        resize="squash",
-        batch_size=11,
-        augmentation="none",
-        seed=0,
-        first_epoch=0,
-        epochs=1,
-    )
-    ((_, labels),) = dataset.as_numpy_iterator()
+    ((_, labels),) = build(paths, soft, batch_size=11, epochs=1)
     np.testing.assert_array_equal(labels, soft)
 
 

@@ -4,6 +4,7 @@ import collections
 import random
 
 import hypothesis
+import sample_pictures
 from hypothesis import strategies as st
 
 from tf_finetune import errors
@@ -22,13 +23,11 @@ def _pictures(draw, *, groups=True):
     for number in range(count):
         same = draw(content)
         found.append(
-            examples.Picture(
-                path=f"/p/{number}",
-                label=(label := draw(labels)),
+            sample_pictures.make_picture(
+                f"/p/{number}",
+                label := draw(labels),
+                f"{number + 100 if same is None else same:064x}",
                 strata=(label,),
-                sha256=f"{number + 100 if same is None else same:064x}",
-                width=1,
-                height=1,
                 group=draw(names),
             )
         )

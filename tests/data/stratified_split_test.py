@@ -5,18 +5,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sample_pictures
 
-from tf_finetune.data import examples, stratified_split
+from tf_finetune.data import stratified_split
 
 
 def _picture(number, label="a", group=None, content=None):
-    return examples.Picture(
-        path=f"/p/{number}.jpg",
-        label=label,
+    return sample_pictures.make_picture(
+        f"/p/{number}.jpg",
+        label,
+        content or f"{number:064x}",
         strata=(label,),
-        sha256=content or f"{number:064x}",
-        width=1,
-        height=1,
         group=group,
     )
 

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune import errors, files
@@ -17,13 +18,8 @@ def _picture(path: pathlib.Path, value: int) -> str:
 
 
 def _own(path: str, split: str) -> examples.Picture:
-    return examples.Picture(
-        path=path,
-        label="a",
-        sha256=files.sha256(pathlib.Path(path)),
-        width=9,
-        height=9,
-        split=split,
+    return sample_pictures.make_picture(
+        path, "a", files.sha256(pathlib.Path(path)), split, side=9
     )
 
 

@@ -1,5 +1,6 @@
 """Training batches of pictures in fixed views."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import epoch_order, pipeline, view_batches
 from tf_finetune.feature_cache import batches, fill
 from tf_finetune.feature_cache import store as stores
 
 _COUNT, _VIEWS, _SIZE = 5, 3, 8
+_ORDER = epoch_order.BatchOrder(batch_size=2, seed=3, epochs=4)
 
 
 class _Numbers:
@@ -47,24 +50,26 @@ def viewed(tmp_path_factory):
         targets=_Numbers(),
         seeds=np.stack([fill.derive_seeds(each) for each in views[1:]]),
         augmentation="light",
-        image_size=_SIZE,
-        resize="squash",
+        square=picture_options.Square(_SIZE),
     )
 
 
 def _read(viewed, **changes):
-    settings = {"batch_size": 2, "seed": 3, "first_epoch": 0, "epochs": 4}
-    found = view_batches.build_batches(viewed, **{**settings, **changes})
+    order = dataclasses.replace(_ORDER, **changes)
+    found = view_batches.build_batches(viewed, order)
     return [[*map(np.asarray, batch)] for batch in found]
 
 
 def test_pictures_and_views_are_those_of_cached_training(viewed, tmp_path):
     """The cached rows are the pixels of each view, by the cache's own way."""
-    size = {"image_size": _SIZE, "resize": "squash", "batch_size": 2}
-    images = [pipeline.build_evaluation_images(viewed.paths, **size)]
+    images = [
+        pipeline.build_evaluation_images(
+            viewed.paths, viewed.square, batch_size=2
+        )
+    ]
     images += [
         pipeline.build_augmented_images(
-            viewed.paths, seeds, level="light", **size
+            viewed.paths, seeds, viewed.square, batch_size=2, level="light"
         )
         for seeds in viewed.seeds
     ]
@@ -75,11 +80,8 @@ def test_pictures_and_views_are_those_of_cached_training(viewed, tmp_path):
     cached = batches.make_training_batches(
         store.rows(names),
         viewed.targets,
+        _ORDER,
         unpack=lambda each: tf.reshape(each, [-1, _SIZE, _SIZE, 3]),
-        batch_size=2,
-        seed=3,
-        first_epoch=0,
-        epochs=4,
     )
     found = _read(viewed)
     assert [len(images) for images, _ in found] == [2, 2, 1] * 4

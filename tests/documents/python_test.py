@@ -127,10 +127,17 @@ def _prepare(document, code, house):
             house.need(house.run(command))
 
 
+def _choose_marks(document: str) -> list[pytest.MarkDecorator]:
+    # Seconds; the blocks of others train and export.
+    if document == "docs/surgery.md":
+        return [pytest.mark.slow]
+    return command_rules.mark_campaign(document)
+
+
 @pytest.mark.parametrize(
     "document",
     [
-        pytest.param(name, marks=command_rules.mark_campaign(name))
+        pytest.param(name, marks=_choose_marks(name))
         for name in sorted({name for name, _ in _BLOCKS})
     ],
 )

@@ -2,7 +2,6 @@
 
 import pytest
 
-import tf_finetune
 from tf_finetune.runs import candidates
 from tf_finetune.training.devices import batch_size_search
 from tf_finetune.workdir import recorded_config, workdir_files
@@ -12,16 +11,11 @@ class _Killed(Exception):
     pass
 
 
-def _train(pictures, settings, place, **changes):
-    texts = []
+def _train(train, pictures, place, **changes):
     # With the cache, because what is trained is of no matter here.
-    asked = {
-        **settings, "epochs": 1, "cache": "on", "batch_size": "auto", **changes
-    }  # fmt: skip
-    tf_finetune.fine_tune(
-        pictures, workdir=str(place), report=texts.append, **asked
-    )
-    return workdir_files.Workdir(place), "\n".join(texts)
+    asked = {"epochs": 1, "cache": "on", "batch_size": "auto", **changes}
+    _, text = train(pictures, place, **asked)
+    return workdir_files.Workdir(place), text
 
 
 def _unasked(*arguments, **keywords):
@@ -36,9 +30,9 @@ def finding_16(monkeypatch):
 
 
 def test_what_was_found_is_said_and_replayed(
-    pictures, settings, tmp_path, finding_16
+    train, pictures, tmp_path, finding_16
 ):
-    place, text = _train(pictures, settings, tmp_path / "run")
+    place, text = _train(train, pictures, tmp_path / "run")
     assert "16 pictures a step (--batch_size=auto; 16 fit" in text
     assert "0.000707107 (the default of adamw, 0.001 for 32 pictures" in text
     config = recorded_config.load_config(place)
@@ -47,7 +41,7 @@ def test_what_was_found_is_said_and_replayed(
 
 
 def test_a_resumed_run_keeps_what_was_found(
-    pictures, settings, tmp_path, finding_16, monkeypatch
+    train, pictures, tmp_path, finding_16, monkeypatch
 ):
     def killed(*arguments):
         raise _Killed
@@ -55,16 +49,16 @@ def test_a_resumed_run_keeps_what_was_found(
     with monkeypatch.context() as patch:
         patch.setattr(candidates, "select_candidate", killed)
         with pytest.raises(_Killed):
-            _train(pictures, settings, tmp_path / "run")
+            _train(train, pictures, tmp_path / "run")
     monkeypatch.setattr(batch_size_search, "find_largest_batch", _unasked)
-    place, text = _train(pictures, settings, tmp_path / "run")
+    place, text = _train(train, pictures, tmp_path / "run")
     assert "--batch_size=auto; 16 fit" in text
     assert recorded_config.load_config(place).training.batch_size == 16
 
 
 @pytest.mark.campaign
-def test_it_is_found_in_child_processes(pictures, settings, tmp_path):
+def test_it_is_found_in_child_processes(train, pictures, tmp_path):
     # 48 pictures; about 30 of them, or 32 at most, are trained on.
-    place, text = _train(pictures, settings, tmp_path / "run")
+    place, text = _train(train, pictures, tmp_path / "run")
     assert recorded_config.load_config(place).training.batch_size in (16, 32)
     assert "--batch_size=auto; 32 fit into memory" in text

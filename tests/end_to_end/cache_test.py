@@ -6,9 +6,9 @@ import signal
 
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 
-import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.config import options, train_config
 from tf_finetune.data import pipeline
@@ -22,47 +22,29 @@ _AS_THEY_ARE = {"cache": "on", "augmentation": "none", "epochs": 3}
 
 
 @pytest.fixture(scope="module")
-def filled(pictures, settings, tmp_path_factory):
+def filled(pictures, train, tmp_path_factory):
     """A run that filled a cache, `cache` beside its workdir."""
     folder = tmp_path_factory.mktemp("filled")
-    return tf_finetune.fine_tune(
-        pictures,
-        report=lambda text: None,
-        workdir=str(folder / "run"),
-        **{**settings, **_ON, "cache_dir": str(folder / "cache")},
-    )
+    return train(
+        pictures, folder / "run", **_ON, cache_dir=str(folder / "cache")
+    )[0]
 
 
 @pytest.fixture(scope="module")
-def unaugmented(pictures, settings, tmp_path_factory):
+def unaugmented(pictures, train, tmp_path_factory):
     """The same with pictures as they are; none of it may be written to."""
     folder = tmp_path_factory.mktemp("unaugmented")
     changes = {"cache_dir": str(folder / "cache"), **_AS_THEY_ARE}
-    return tf_finetune.fine_tune(
-        pictures,
-        report=lambda text: None,
-        workdir=str(folder / "run"),
-        **{**settings, **changes, "trainable": "top"},
-    )
+    return train(pictures, folder / "run", **changes, trainable="top")[0]
 
 
 @pytest.fixture
-def call(pictures, settings, tmp_path):
+def call(pictures, train, tmp_path):
     """Runs with a cache of the test's own; returns the run and its log."""
-
-    def run(name: str, **changes):
-        log = []
-        given = {
-            **settings,
-            "workdir": str(tmp_path / name),
-            "cache_dir": str(tmp_path / "cache"),
-            "trainable": "top",
-            **changes,
-        }
-        done = tf_finetune.fine_tune(pictures, report=log.append, **given)
-        return done, "\n".join(log)
-
-    return run
+    own = {"cache_dir": str(tmp_path / "cache"), "trainable": "top"}
+    return lambda name, **changes: train(
+        pictures, tmp_path / name, **{**own, **changes}
+    )
 
 
 def _weights(run) -> list[np.ndarray]:
@@ -111,7 +93,7 @@ def test_a_flipped_byte_is_found_and_the_numbers_stay(call, filled, tmp_path):
 
 
 def test_the_figures_are_those_of_the_saved_model(filled):
-    figures = tf_finetune.evaluate(filled.workdir, report=lambda text: None)
+    figures = quiet.evaluate(filled.workdir)
     for split in ("train", "validation", "test"):
         for name in ("accuracy", "log_loss"):
             assert figures[split][name] == pytest.approx(
@@ -239,13 +221,13 @@ def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
     decoded = []
     original = decoding.load_bytes
 
-    def counting(contents, **kind):
+    def counting(contents, square):
         if isinstance(contents, bytes):
             decoded.append(contents)
-        return original(contents, **kind)
+        return original(contents, square)
 
-    def load_for_check(path, **kind):
-        return original(tf.io.read_file(path), **kind)
+    def load_for_check(path, square):
+        return original(tf.io.read_file(path), square)
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
     # Four pictures are decoded again, to check what the cache holds.
@@ -290,7 +272,7 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
     before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert len(before) == 4  # Two batches, of features and of what crosses.
     del flags["data"]
-    again = tf_finetune.fine_tune(pictures, report=lambda text: None, **flags)
+    again = quiet.fine_tune(pictures, **flags)
     after = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert before.items() < after.items()
     for ours, theirs in zip(

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import functools
 import itertools
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import graph_optimizer
 import numpy as np
 import pytest
+import quiet
 import server_client
 from PIL import Image
 
@@ -98,54 +100,52 @@ def settings(tmp_path_factory) -> dict:
 
 
 @pytest.fixture(scope="session")
-def run(pictures, settings, tmp_path_factory):
-    """A finished run of the Python API."""
+def train(settings):
+    """Trains with these settings but for changes; returns run and report."""
     import tf_finetune
 
-    with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
-            pictures,
-            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-            report=lambda text: None,
-            # What is measured for `auto` takes longer than training.
-            cache="on",
-            **settings,
+    def fine_tune(data, place, **changes):
+        said = []
+        run = tf_finetune.fine_tune(
+            data,
+            workdir=str(place),
+            report=said.append,
+            **{**settings, **changes},
         )
+        return run, "\n".join(said)
+
+    return fine_tune
+
+
+@pytest.fixture(scope="session")
+def run(pictures, train, tmp_path_factory):
+    """A finished run of the Python API."""
+    place = tmp_path_factory.mktemp("runs") / "run"
+    with graph_optimizer.switched_on():
+        # What is measured for `auto` takes longer than training.
+        return train(pictures, place, cache="on")[0]
 
 
 @pytest.fixture(scope="session")
 def exported(run, tmp_path_factory) -> pathlib.Path:
     """That run as a SavedModel, the first version of its folder."""
-    import tf_finetune
 
     with graph_optimizer.switched_on():
-        (version,) = tf_finetune.export(
+        (version,) = quiet.export(
             run.workdir,
             output=str(tmp_path_factory.mktemp("exports") / "out"),
-            report=lambda text: None,
         )
     return version
 
 
 @pytest.fixture(scope="session")
-def mixed_runs(pictures, settings, tmp_path_factory):
+def mixed_runs(pictures, train, tmp_path_factory):
     """A function: precision → a run with all weights moving, what it said."""
-    import tf_finetune
 
-    found = {}
-
+    @functools.cache
     def of(precision):
-        if precision not in found:
-            said = []
-            folder = tmp_path_factory.mktemp(precision)
-            run = tf_finetune.fine_tune(
-                pictures,
-                workdir=str(folder / "run"),
-                report=said.append,
-                **{**settings, "trainable": "all", "precision": precision},
-            )
-            found[precision] = run, "\n".join(said)
-        return found[precision]
+        place = tmp_path_factory.mktemp(precision) / "run"
+        return train(pictures, place, trainable="all", precision=precision)
 
     return of
 
@@ -157,7 +157,6 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
     It is trained once for all of pytest's processes; `cache` beside it holds
     the features. Nothing may be written into it.
     """
-    import tf_finetune
     from tf_finetune.workdir import workdir_files
 
     folder = tmp_path_factory.getbasetemp()
@@ -167,7 +166,7 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = folder / "ants_and_bees" / "run"
         if not workdir_files.Workdir(place).is_finished:
-            tf_finetune.fine_tune(
+            quiet.fine_tune(
                 material / "hymenoptera",
                 backbone="mobilenet@0.25",
                 weights=str(
@@ -176,7 +175,6 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
                 trainable="head",
                 workdir=str(place),
                 cache_dir=str(place.with_name("cache")),
-                report=lambda text: None,
             )
     return place
 
@@ -223,6 +221,24 @@ def talk():
 def damage(tmp_path):
     """A function: a picture → a copy that ends in the middle."""
     return lambda path: server_client.damaged(pathlib.Path(path), tmp_path)
+
+
+@pytest.fixture
+def start_training(settings, tmp_path, start):
+    """Starts a program that trains in a folder of the test's own."""
+
+    def begin(place: str, **changes):
+        flags = {
+            **settings,
+            "epochs": 2,
+            "checkpoint_every_steps": 1,
+            **changes,
+            "workdir": tmp_path / place,
+        }
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        return start(["-m", "tf_finetune.train", *words], tmp_path)
+
+    return begin
 
 
 @pytest.fixture

@@ -3,16 +3,13 @@
 import json
 import pathlib
 import shutil
-import signal
-import time
 
 import numpy as np
 import pytest
 from scipy import special
 
-import tf_finetune
 from tf_finetune import errors, files
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, picture_options, train_config
 from tf_finetune.data import pipeline
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import teacher as teachers
@@ -22,16 +19,12 @@ from tf_finetune.tasks import catalog
 _STUDENT = {"image_size": 24, "distill_temperature": 2.0, "cache": "on"}
 
 
-def _teach(pictures, settings, teacher, workdir, **more):
-    said = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        teacher=str(teacher),
-        workdir=str(workdir),
-        report=said.append,
-        **{**settings, **_STUDENT, **more},
+@pytest.fixture(scope="module")
+def teach(train):
+    """Trains a student of the teacher in a folder."""
+    return lambda pictures, teacher, place, **more: train(
+        pictures, place, teacher=str(teacher), **{**_STUDENT, **more}
     )
-    return run, "\n".join(said)
 
 
 def _record(run) -> dict:
@@ -44,21 +37,18 @@ def _cached_rows(settings) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def probe(hard_pictures, settings, tmp_path_factory):
+def probe(hard_pictures, train, tmp_path_factory):
     """A run whose kept model is its solved head: a teacher of 32 pixels."""
-    return tf_finetune.fine_tune(
-        hard_pictures,
-        workdir=str(tmp_path_factory.mktemp("probe") / "run"),
-        report=lambda text: None,
-        **{**settings, "epochs": 0},
-    )
+    return train(
+        hard_pictures, tmp_path_factory.mktemp("probe") / "run", epochs=0
+    )[0]
 
 
 @pytest.fixture(scope="module")
-def taught(hard_pictures, settings, probe, tmp_path_factory):
+def taught(hard_pictures, teach, probe, tmp_path_factory):
     """A student of 24 pixels, on cached activations; what it said."""
     place = tmp_path_factory.mktemp("taught") / "run"
-    return _teach(hard_pictures, settings, probe.workdir, place)
+    return teach(hard_pictures, probe.workdir, place)
 
 
 def test_a_student_of_another_size_learns_from_a_run(taught, probe):
@@ -99,7 +89,7 @@ def test_cached_logits_are_those_of_a_fresh_pass(taught, probe, settings):
     )
     (row,) = store.rows([picture["sha256"]]).all()
     (images,) = pipeline.build_evaluation_images(
-        [picture["path"]], image_size=32, resize="squash", batch_size=1
+        [picture["path"]], picture_options.Square(32), batch_size=1
     )
     found = finished_run.load_finished(str(probe.workdir))
     (fresh,) = np.asarray(found.model(images))
@@ -107,30 +97,29 @@ def test_cached_logits_are_those_of_a_fresh_pass(taught, probe, settings):
 
 
 def test_another_run_computes_nothing_of_the_teacher_and_is_equal(
-    taught, probe, hard_pictures, settings, tmp_path
+    taught, teach, probe, hard_pictures, settings, tmp_path
 ):
     before = _cached_rows(settings)
-    run, _ = _teach(hard_pictures, settings, probe.workdir, tmp_path / "run")
+    run, _ = teach(hard_pictures, probe.workdir, tmp_path / "run")
     assert _cached_rows(settings) == before
     assert run.history == taught[0].history
     assert run.evaluation == taught[0].evaluation
 
 
 def test_pictures_are_trained_on_in_the_views_of_the_cache(
-    taught, probe, hard_pictures, settings, tmp_path
+    taught, probe, hard_pictures, teach, tmp_path
 ):
     place = tmp_path / "run"
-    run, _ = _teach(hard_pictures, settings, probe.workdir, place, cache="off")
+    run, _ = teach(hard_pictures, probe.workdir, place, cache="off")
     for row, other in zip(run.history, taught[0].history, strict=True):
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
 
 
 def test_unlabeled_pictures_are_learned_from_the_teacher_alone(
-    hard_pictures, settings, probe, tmp_path
+    hard_pictures, teach, probe, tmp_path
 ):
-    run, said = _teach(
+    run, said = teach(
         hard_pictures,
-        settings,
         probe.workdir,
         tmp_path / "run",
         unlabeled_data=str(hard_pictures),
@@ -148,7 +137,7 @@ def test_unlabeled_pictures_are_learned_from_the_teacher_alone(
     }
 
 
-def test_a_file_and_an_export_answer_as_their_run(run, exported, settings):
+def test_a_file_and_an_export_answer_as_their_run(run, exported):
     names = tuple(reversed(run.class_names))
     images = np.random.default_rng(0).uniform(0, 255, [3, 32, 32, 3])
     network = catalog.TASKS.get("classification").network
@@ -158,7 +147,7 @@ def test_a_file_and_an_export_answer_as_their_run(run, exported, settings):
             train_config.TrainConfig, {"teacher": str(teacher)}
         )
         loaded = teachers.load_teacher(config, network, names, image_size=24)
-        assert loaded.image_size == 32
+        assert loaded.square.size == 32
         assert loaded.order == (2, 1, 0)
         (logits,) = loaded.compute_logits(images.astype("float32"))
         found.append(special.softmax(np.asarray(logits), axis=1))
@@ -167,7 +156,7 @@ def test_a_file_and_an_export_answer_as_their_run(run, exported, settings):
 
 
 def test_a_worse_teacher_is_reported_before_training(
-    hard_pictures, settings, probe, tmp_path, caplog
+    hard_pictures, teach, probe, tmp_path, caplog
 ):
     """A copy of the run, whose outputs have each other's names."""
     copy = shutil.copytree(probe.workdir, tmp_path / "copy")
@@ -176,43 +165,37 @@ def test_a_worse_teacher_is_reported_before_training(
     content["class_names"] = [*others, first]
     (copy / "data.json").write_text(json.dumps(content))
     with caplog.at_level("WARNING"):
-        _teach(hard_pictures, settings, copy, tmp_path / "run", epochs=1)
+        teach(hard_pictures, copy, tmp_path / "run", epochs=1)
     assert "The teacher is worse than the student" in caplog.text
 
 
 def test_other_classes_are_refused_before_training(
-    hard_pictures, settings, probe, tmp_path
+    hard_pictures, teach, probe, tmp_path
 ):
     two = shutil.copytree(hard_pictures, tmp_path / "two")
     shutil.rmtree(two / "red")
     with pytest.raises(errors.UsageError, match="only the teacher has"):
-        _teach(two, settings, probe.workdir, tmp_path / "run")
+        teach(two, probe.workdir, tmp_path / "run")
 
 
 def test_several_labels_are_learned_by_their_binary_divergences(
-    color_table, settings, tmp_path
+    color_table, train, teach, tmp_path
 ):
     own = {"task": "multilabel", "label_column": ("colors",), "epochs": 1}
-    teacher = tf_finetune.fine_tune(
-        color_table,
-        workdir=str(tmp_path / "teacher"),
-        report=lambda text: None,
-        **{**settings, **own, "epochs": 0},
+    teacher, _ = train(
+        color_table, tmp_path / "teacher", **{**own, "epochs": 0}
     )
-    run, said = _teach(
-        color_table, settings, teacher.workdir, tmp_path / "run", **own
-    )
+    run, said = teach(color_table, teacher.workdir, tmp_path / "run", **own)
     assert "kd (--distill)" in said
     assert _record(run)["teacher"]["out_of_fold"]["folds"] == 5
     assert _record(run)["agreement"]["test"] > 0.5
 
 
 def test_an_adapter_and_accumulation_learn_from_a_teacher(
-    hard_pictures, settings, probe, tmp_path
+    hard_pictures, teach, probe, tmp_path
 ):
-    run, _ = _teach(
+    run, _ = teach(
         hard_pictures,
-        settings,
         probe.workdir,
         tmp_path / "run",
         adaptation="lora",
@@ -226,31 +209,17 @@ def test_an_adapter_and_accumulation_learn_from_a_teacher(
 @pytest.mark.campaign
 @pytest.mark.parametrize("cache", ["off", "on"])
 def test_a_run_stopped_at_its_teacher_goes_on_bit_equal(
-    hard_pictures, settings, probe, tmp_path, start, cache
+    hard_pictures, probe, tmp_path, start_training, cache
 ):
-    def train(place):
-        flags = {
-            **settings,
-            **_STUDENT,
-            "data": hard_pictures,
-            "teacher": probe.workdir,
-            "cache": cache,
-            "epochs": 2,
-            "checkpoint_every_steps": 1,
-            "workdir": tmp_path / place,
-        }
-        words = [f"--{name}={value}" for name, value in flags.items()]
-        return start(["-m", "tf_finetune.train", *words], tmp_path)
-
-    assert train("whole").wait(timeout=300).returncode == 0
-    stopped = train("stopped")
+    flags = {**_STUDENT, "data": hard_pictures, "teacher": probe.workdir}
+    flags["cache"] = cache
+    assert start_training("whole", **flags).wait(timeout=300).returncode == 0
     inner = tmp_path / "stopped" / "checkpoints"
-    end = time.monotonic() + 300
-    while not [*inner.glob("*.checkpoint")] and time.monotonic() < end:
-        time.sleep(0.005)
-    stopped.send(signal.SIGKILL)
-    assert stopped.wait(timeout=300).returncode != 0
-    assert train("stopped").wait(timeout=300).returncode == 0
+    status, _ = start_training("stopped", **flags).end_when(
+        lambda: any(inner.glob("*.checkpoint"))
+    )
+    assert status != 0
+    assert start_training("stopped", **flags).wait(timeout=300).returncode == 0
     for name in ("history.csv", "predictions.csv", "distillation.json"):
         found, expected = (
             (tmp_path / place / name).read_text()

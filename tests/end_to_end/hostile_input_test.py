@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-import tf_finetune
 from tf_finetune import errors, files
 
 _FIXTURES = pathlib.Path(__file__).parents[1] / "data" / "conftest.py"
@@ -23,14 +22,12 @@ hostile_folder = _load_fixtures().hostile_folder
 picture_bytes = _load_fixtures().picture_bytes
 
 
-def test_hostile_files_are_dropped_and_named(
-    hostile_folder, settings, tmp_path
-):
-    run = tf_finetune.fine_tune(
+def test_hostile_files_are_dropped_and_named(hostile_folder, train, tmp_path):
+    run, _ = train(
         hostile_folder.folder,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{**settings, "augmentation": "medium", "cache": "off"},
+        tmp_path / "run",
+        augmentation="medium",
+        cache="off",
     )
     found = files.read_json(run.workdir / "data.json")
     dropped = {
@@ -42,14 +39,9 @@ def test_hostile_files_are_dropped_and_named(
     assert sum(found["images"].values()) == len(hostile_folder.good)
 
 
-def test_bad_data_can_be_an_error(hostile_folder, settings, tmp_path):
+def test_bad_data_can_be_an_error(hostile_folder, train, tmp_path):
     with pytest.raises(errors.DataError, match="cannot be used"):
-        tf_finetune.fine_tune(
-            hostile_folder.folder,
-            workdir=str(tmp_path / "run"),
-            bad_data="error",
-            **settings,
-        )
+        train(hostile_folder.folder, tmp_path / "run", bad_data="error")
     assert not (tmp_path / "run").exists()
 
 
@@ -57,13 +49,9 @@ def _copy(pictures, tmp_path):
     return pathlib.Path(shutil.copytree(pictures, tmp_path / "pictures"))
 
 
-def _train(folder, settings, tmp_path, **changes):
-    return tf_finetune.fine_tune(
-        folder,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{**settings, "cache_dir": str(tmp_path / "cache"), **changes},
-    )
+def _train(train, folder, tmp_path, **changes):
+    own = {"cache_dir": str(tmp_path / "cache"), **changes}
+    return train(folder, tmp_path / "run", **own)[0]
 
 
 def _replace(path: pathlib.Path) -> None:
@@ -81,26 +69,27 @@ def _replace(path: pathlib.Path) -> None:
     ids=["replaced-on", "replaced-off", "removed-on", "damaged-off"],
 )
 def test_a_picture_that_changes_before_training_stops_the_run(
-    pictures, settings, tmp_path, monkeypatch, cache, harm, words
+    pictures, train, tmp_path, monkeypatch, cache, harm, words
 ):
-    from tf_finetune.runs import train
+    from tf_finetune.runs import train as runs
 
     folder = _copy(pictures, tmp_path)
-    learn = train.run_stages
+    learn = runs.run_stages
 
     def late(context):
         harm(pathlib.Path(context.data.split("train")[0].path))
         return learn(context)
 
-    monkeypatch.setattr(train, "run_stages", late)
+    monkeypatch.setattr(runs, "run_stages", late)
     with pytest.raises(errors.RunError, match=rf"1 pictures.*\.png {words}"):
-        _train(folder, settings, tmp_path, cache=cache)
+        _train(train, folder, tmp_path, cache=cache)
     facts = files.read_json(tmp_path / "run" / "run.json")
     assert facts["status"] == "begun"
     assert not (tmp_path / "run" / "evaluation.json").exists()
 
 
 def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
+    from tf_finetune.config import picture_options
     from tf_finetune.feature_cache import fill, store
 
     for name in ("a", "b"):
@@ -126,8 +115,7 @@ def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
             [rows],
             lambda images: [images[:, 0, 0, :1]],
             wanted,
-            image_size=8,
-            resize="squash",
+            square=picture_options.Square(8),
             batch_size=2,
             title="",
             check=check,
@@ -138,20 +126,20 @@ def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
 
 
 def test_a_workdir_that_vanishes_is_not_called_finished(
-    pictures, settings, tmp_path, monkeypatch
+    pictures, train, tmp_path, monkeypatch
 ):
-    from tf_finetune.runs import train
+    from tf_finetune.runs import train as runs
 
-    learn = train.run_stages
+    learn = runs.run_stages
 
     def late(context):
         learned = learn(context)
         shutil.rmtree(tmp_path / "run")
         return learned
 
-    monkeypatch.setattr(train, "run_stages", late)
+    monkeypatch.setattr(runs, "run_stages", late)
     with pytest.raises(errors.RunError, match=r"run\.json vanished"):
-        _train(pictures, settings, tmp_path)
+        _train(train, pictures, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["workdir", "cache_dir"])

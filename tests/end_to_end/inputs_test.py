@@ -9,6 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+import quiet
 
 import tf_finetune
 from tf_finetune import errors
@@ -44,23 +45,19 @@ def labeled(table) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module", params=["classification", "multilabel"])
-def made(request, labeled, settings, tmp_path_factory):
+def made(request, labeled, train, tmp_path_factory):
     """A run on rows, its exports, and its predictions of a table."""
     folder = tmp_path_factory.mktemp(request.param)
     column = {"classification": "kind", "multilabel": "tags"}[request.param]
-    run = tf_finetune.fine_tune(
+    run, _ = train(
         labeled,
-        workdir=str(folder / "rows"),
+        folder / "rows",
         image_column=_VIEWS,
         numeric_columns="area",
         categorical_columns=("place", "place:2"),
-        **{
-            **settings,
-            "task": request.param,
-            "label_column": column,
-            "epochs": 0,
-            "report": _quiet,
-        },
+        task=request.param,
+        label_column=column,
+        epochs=0,
     )
     said = []
     paths = tf_finetune.export(
@@ -70,7 +67,7 @@ def made(request, labeled, settings, tmp_path_factory):
         report=said.append,
     )
     asked = _write_asked(labeled, folder)
-    predicted = tf_finetune.predict(run.workdir, asked, report=_quiet)
+    predicted = quiet.predict(run.workdir, asked)
     return types.SimpleNamespace(
         run=run, paths=paths, said=said, asked=asked, predicted=predicted
     )
@@ -125,14 +122,11 @@ def test_every_candidate_is_judged_and_the_parts_are_told(made):
 
 
 def test_rows_are_evaluated_as_in_training(made, settings, labeled):
-    again = tf_finetune.evaluate(
-        made.run.workdir, cache_dir=settings["cache_dir"], report=_quiet
-    )
-    other = tf_finetune.evaluate(
+    again = quiet.evaluate(made.run.workdir, cache_dir=settings["cache_dir"])
+    other = quiet.evaluate(
         made.run.workdir,
         labeled,
         cache_dir=settings["cache_dir"],
-        report=_quiet,
     )
     for split in ("train", "validation", "test"):
         expected = made.run.evaluation[split]["log_loss"]
@@ -157,13 +151,12 @@ def test_exports_are_proven_and_other_formats_refused(made):
 
 
 def test_a_calibrated_export_is_proven_too(made, settings, tmp_path):
-    (path,) = tf_finetune.export(
+    (path,) = quiet.export(
         made.run.workdir,
         "saved_model",
         calibrate=True,
         cache_dir=settings["cache_dir"],
         output=str(tmp_path / "calibrated"),
-        report=_quiet,
     )
     figures = json.loads((path.parent / "parity.json").read_text())["1"]
     assert figures["temperature"]["temperature"] > 0

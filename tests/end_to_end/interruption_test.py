@@ -2,7 +2,6 @@
 
 import pathlib
 import signal
-import time
 
 import keras
 import numpy as np
@@ -31,22 +30,6 @@ def _command(pictures, settings, place: pathlib.Path) -> list[str]:
         "-m", "tf_finetune.train", f"--workdir={place}",
         *(f"--{name}={value}" for name, value in flags.items()),
     ]  # fmt: skip
-
-
-def _end_when(process, there, number: int = signal.SIGKILL) -> tuple[int, str]:
-    """Sends a process a signal as soon as `there()` holds.
-
-    Returns:
-        Its exit status and what it said.
-    """
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not there():
-        assert process.poll() is None, process.wait(timeout=0).stdout
-        assert time.monotonic() < end, "the moment to kill never came"
-        time.sleep(0.005)
-    process.send(number)
-    done = process.wait(timeout=_PATIENCE_SECONDS)
-    return done.returncode, done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +62,7 @@ def test_a_killed_run_is_completed_to_the_same_numbers(
     place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     command.append("--checkpoint_every_steps=1")
-    _end_when(start(command, tmp_path), (place.path / moment).exists)
+    start(command, tmp_path).end_when((place.path / moment).exists)
     assert not place.is_finished
     done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -99,20 +82,48 @@ def test_a_killed_run_from_torch_weights_is_completed_to_the_same_numbers(
         "--backbone=mobilenet_v2", f"--weights={weights}", "--epochs=2",
         "--checkpoint_every_steps=1", "--cache=on",
     )  # fmt: skip
+    _assert_completed_alike(pictures, settings, flags, tmp_path, start)
+
+
+@pytest.mark.campaign
+def test_a_killed_run_that_keeps_classes_without_pictures_is_completed(
+    run, pictures, settings, tmp_path, start
+):
+    (tmp_path / "more").mkdir()
+    for ours, theirs in (("red", "red"), ("lime", "green")):
+        (tmp_path / "more" / ours).symlink_to(pictures / theirs)
+    flags = (
+        f"--data={tmp_path / 'more'}", f"--weights={run.workdir}",
+        "--classes=keep", "--epochs=2", "--checkpoint_every_steps=1",
+    )  # fmt: skip
+    place = _assert_completed_alike(pictures, settings, flags, tmp_path, start)
+    plan = place.plan.read_text("utf-8")
+    assert "1 new, 1 kept, 2 kept without pictures" in plan
+
+
+def _assert_completed_alike(
+    pictures, settings, flags: tuple[str, ...], folder: pathlib.Path, start
+) -> workdir_files.Workdir:
+    """Asserts that a run killed in its second epoch ends as a whole one does.
+
+    Returns:
+        The workdir of the run that was killed.
+    """
     whole, place = (
-        workdir_files.Workdir(tmp_path / name) for name in ("whole", "run")
+        workdir_files.Workdir(folder / name) for name in ("whole", "run")
     )
     command = [*_command(pictures, settings, whole.path), *flags]
-    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     command = [*_command(pictures, settings, place.path), *flags]
     moment = place.checkpoints / "epoch-00001-step-00000001.checkpoint"
-    _end_when(start(command, tmp_path), moment.exists)
+    start(command, folder).end_when(moment.exists)
     assert not place.is_finished
-    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "continuing after epoch 1" in done.stderr
     _assert_same(place, whole)
+    return place
 
 
 def _assert_same(
@@ -137,10 +148,8 @@ def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
 ):
     place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
-    status, said = _end_when(
-        start(command, tmp_path, together=True),
-        lambda: any(place.checkpoints.glob("epoch-00002*")),
-        signal.SIGTERM,
+    status, said = start(command, tmp_path, together=True).end_when(
+        lambda: any(place.checkpoints.glob("epoch-00002*")), signal.SIGTERM
     )
     assert status == 143, said
     assert "Traceback" not in said
@@ -165,10 +174,8 @@ def test_a_run_asked_to_stop_before_training_stops(
 ):
     place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
-    status, said = _end_when(
-        start(command, tmp_path, together=True),
-        place.path.exists,
-        signal.SIGTERM,
+    status, said = start(command, tmp_path, together=True).end_when(
+        place.path.exists, signal.SIGTERM
     )
     assert status == 143, said
     assert "Stopped by SIGTERM" in said

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune as tff
 from tf_finetune import files, workflow
 from tf_finetune.backbones import catalog
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, picture_options, train_config
 from tf_finetune.data import pipeline
 
 _GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -31,13 +31,12 @@ def kept(tmp_path_factory):
     def make(number):
         _require_package(number)
         if number not in made:
-            made[number] = tff.fine_tune(
+            made[number] = quiet.fine_tune(
                 "",
                 backbone=f"efficientnet_lite{number}",
                 weights="imagenet",
                 keep_classifier=True,
                 workdir=str(tmp_path_factory.mktemp(f"lite{number}") / "run"),
-                report=lambda text: None,
             )
         return made[number]
 
@@ -81,11 +80,7 @@ def test_ants_and_bees_are_told_apart_without_training(kept, material, number):
         )
         batches = pipeline.build_evaluation_images(
             [str(path) for path in pictures],
-            image_size=size,
-            resize="squash",
-            pixels=options.from_keywords(
-                train_config.TrainConfig, {}
-            ).model.pixels,
+            picture_options.Square(size),
             batch_size=16,
         )
         for batch in batches:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import quiet
 import tensorflow as tf
 from PIL import Image
 from scipy import special
@@ -23,31 +24,28 @@ _COLORS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
-def run(color_table, settings, tmp_path_factory):
+def run(color_table, train, tmp_path_factory):
     """A finished run whose network was fine-tuned."""
     with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
+        return train(
             color_table,
+            tmp_path_factory.mktemp("runs") / "run",
             task="multilabel",
             label_column=("colors",),
             loss="asymmetric",
             class_weight="balanced",
-            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-            report=lambda text: None,
             cache="on",
-            **settings,
-        )
+        )[0]
 
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory) -> list[pathlib.Path]:
     """The run as a SavedModel and as a Keras file."""
     with graph_optimizer.switched_on():
-        return tf_finetune.export(
+        return quiet.export(
             run.workdir,
             "saved_model,keras",
             output=str(tmp_path_factory.mktemp("exports")),
-            report=lambda text: None,
         )
 
 
@@ -102,11 +100,10 @@ def test_every_split_has_its_share_of_every_label(run):
 
 
 def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
-    again = tf_finetune.evaluate(
+    again = quiet.evaluate(
         run.workdir,
         output=str(tmp_path / "again.json"),
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     for split in ("train", "validation", "test"):
         before = run.evaluation[split]
@@ -119,11 +116,10 @@ def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
 
 
 def test_what_is_predicted_is_what_was_evaluated(run, color_table, tmp_path):
-    found = tf_finetune.predict(
+    found = quiet.predict(
         run.workdir,
         color_table.parent,
         output=str(tmp_path / "x.csv"),
-        report=lambda text: None,
     )
     labels_of = {pathlib.Path(row.path).name: set(row.labels) for row in found}
     for row in _rows(run.workdir / "predictions.csv"):
@@ -148,9 +144,7 @@ def test_keras_files_hold_labels_and_thresholds(run, exported):
 def test_exports_give_equal_numbers_and_the_same_labels(
     run, color_table, exported
 ):
-    rows = tf_finetune.predict(
-        run.workdir, color_table.parent, report=lambda text: None
-    )[:20]
+    rows = quiet.predict(run.workdir, color_table.parent)[:20]
     paths = [pathlib.Path(row.path) for row in rows]
     expected = np.array([list(row.probabilities.values()) for row in rows])
     got = _serve(exported, [path.read_bytes() for path in paths])
@@ -171,9 +165,7 @@ def test_exports_give_equal_numbers_and_the_same_labels(
 def test_the_server_answers_what_predict_says(
     run, color_table, exported, talk, damage
 ):
-    said = tf_finetune.predict(
-        run.workdir, color_table.parent, report=lambda text: None
-    )[8:14]
+    said = quiet.predict(run.workdir, color_table.parent)[8:14]
     paths = [each.path for each in said]
     expected = np.array([list(each.probabilities.values()) for each in said])
     server = talk(exported[0])
@@ -211,14 +203,13 @@ def test_a_calibrated_export_gives_the_same_labels(
         "fit_temperature",
         lambda *pairs: dataclasses.replace(real(*pairs), temperature=3.0),
     )
-    version, file = tf_finetune.export(
+    version, file = quiet.export(
         run.workdir,
         "saved_model,onnx",
         calibrate=True,
         cache_dir=str(tmp_path / "cache"),
         out_of_distribution=True,
         output=str(tmp_path / "exports"),
-        report=lambda text: None,
     )
     record = files.read_json(version.parent / "parity.json")
     found = record["1"]["temperature"]

@@ -5,10 +5,9 @@ import pathlib
 
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 from PIL import Image, ImageDraw
-
-import tf_finetune
 
 SETTINGS = {
     "backbone": "small_cnn",
@@ -55,12 +54,11 @@ def write(folder: pathlib.Path, draw, suffix: str, **options) -> None:
 
 
 def train(data: pathlib.Path, folder: pathlib.Path, **options):
-    return tf_finetune.fine_tune(
+    return quiet.fine_tune(
         str(data),
         workdir=str(folder / "run"),
         cache_dir=str(folder / "cache"),
         overwrite=True,
-        report=lambda text: None,
         **SETTINGS,
         **options,
     )
@@ -68,9 +66,7 @@ def train(data: pathlib.Path, folder: pathlib.Path, **options):
 
 def answers(run, folder: pathlib.Path) -> np.ndarray:
     """The probability of "disc" of each file of a folder."""
-    found = tf_finetune.predict(
-        run.workdir, str(folder), report=lambda text: None
-    )
+    found = quiet.predict(run.workdir, str(folder))
     assert [each.error for each in found] == [""] * len(found)
     return np.array([dict(each.top_k)["disc"] for each in found])
 
@@ -120,7 +116,7 @@ def test_values_of_few_bits_are_warned_of_and_the_advice_helps(
     assert not [m for m in caplog.messages if "16 bits" in m]
     asked = tmp_path / "data" / "disc"
     assert (answers(second, asked) > 0.5).all()
-    (version,) = tf_finetune.export(second.workdir, report=lambda text: None)
+    (version,) = quiet.export(second.workdir)
     np.testing.assert_allclose(
         exported(version, asked), answers(second, asked), atol=1e-5
     )
@@ -146,7 +142,7 @@ def test_one_picture_in_many_files_is_answered_alike_everywhere(
     said = answers(icons, tmp_path)
     assert np.ptp(said) < 2e-4  # Pillow rounds otherwise by 1 of 255.
     assert np.ptp(said[:4]) < 1e-5
-    (version,) = tf_finetune.export(icons.workdir, report=lambda text: None)
+    (version,) = quiet.export(icons.workdir)
     np.testing.assert_allclose(exported(version, tmp_path), said, atol=1e-5)
 
 
@@ -154,10 +150,9 @@ def test_evaluation_of_other_files_is_on_the_background_of_the_run(
     icons, tmp_path
 ):
     write(tmp_path / "data", white_icon, ".png")
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         icons.workdir,
         data=str(tmp_path / "data"),
         cache_dir=str(tmp_path / "cache"),
-        report=lambda text: None,
     )
     assert figures["test"]["accuracy"] == 1.0

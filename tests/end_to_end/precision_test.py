@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune
 from tf_finetune.exports import float32_model
 from tf_finetune.training import history
 
@@ -14,22 +14,15 @@ pytestmark = pytest.mark.optimizer
 _MIXED = ("mixed_float16", "mixed_bfloat16")
 
 
-def _train(pictures, settings, place, **changes):
-    texts = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(place),
-        report=texts.append,
-        **{**settings, "trainable": "all", **changes},
-    )
-    return run, "\n".join(texts)
+def _train(train, pictures, place, **changes):
+    return train(pictures, place, **{"trainable": "all", **changes})
 
 
 @pytest.fixture(scope="module")
-def runs(pictures, settings, mixed_runs, tmp_path_factory):
+def runs(pictures, train, mixed_runs, tmp_path_factory):
     """A run in each precision, and what it said."""
     place = tmp_path_factory.mktemp("float32") / "run"
-    exact = _train(pictures, settings, place, precision="float32")
+    exact = _train(train, pictures, place, precision="float32")
     return {name: mixed_runs(name) for name in _MIXED} | {"float32": exact}
 
 
@@ -46,7 +39,7 @@ def test_everything_saved_is_float32(runs, name):
 
 
 def _exported(run):
-    return tf_finetune.export(run.workdir, "keras", report=lambda text: None)
+    return quiet.export(run.workdir, "keras")
 
 
 def _images(run) -> np.ndarray:
@@ -65,14 +58,14 @@ def test_training_did_compute_in_it(runs, name):
 
 def test_the_evaluation_is_that_of_the_saved_model(runs):
     run, _ = runs["mixed_float16"]
-    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    again = quiet.evaluate(run.workdir)
     assert again["validation"]["log_loss"] == pytest.approx(
         run.evaluation["validation"]["log_loss"], rel=1e-5
     )
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
-    runs, pictures, settings, tmp_path, monkeypatch
+    runs, pictures, train, tmp_path, monkeypatch
 ):
     name = "mixed_float16"  # Its loss scale is part of the state.
 
@@ -85,9 +78,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     with monkeypatch.context() as patch:
         patch.setattr(history, "write", killed)
         with pytest.raises(Killed):
-            _train(pictures, settings, tmp_path / "run", precision=name)
+            _train(train, pictures, tmp_path / "run", precision=name)
     assert any((tmp_path / "run" / "checkpoints").glob("*.checkpoint"))
-    run, _ = _train(pictures, settings, tmp_path / "run", precision=name)
+    run, _ = _train(train, pictures, tmp_path / "run", precision=name)
     for mine, theirs in zip(
         run.model.get_weights(), runs[name][0].model.get_weights(), strict=True
     ):

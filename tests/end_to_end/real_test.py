@@ -3,8 +3,8 @@
 import pathlib
 
 import pytest
+import quiet
 
-import tf_finetune
 from tf_finetune import files, workflow
 from tf_finetune.config import options, train_config
 
@@ -21,14 +21,13 @@ def test_the_solved_head_on_mobilenet(ants_and_bees):
 def test_the_solved_head_on_mobilenet_v2(material, tmp_path):
     # Reference: 0.948 by logistic regression, standard error 0.02; 0.935 was
     # measured here, and one picture is 0.0065.
-    run = tf_finetune.fine_tune(
+    run = quiet.fine_tune(
         material / "hymenoptera",
         backbone="mobilenet_v2",
         weights=str(material / "weights" / "mobilenetv2_1.0_224_notop.h5"),
         trainable="head",
         workdir=str(tmp_path / "run"),
         cache_dir=str(tmp_path / "cache"),
-        report=lambda text: None,
     )
     assert run.evaluation["validation"]["accuracy"] >= 0.92
 
@@ -36,7 +35,7 @@ def test_the_solved_head_on_mobilenet_v2(material, tmp_path):
 def test_fine_tuning_is_never_worse_than_the_head(
     material, tmp_path, ants_and_bees
 ):
-    run = tf_finetune.fine_tune(
+    run = quiet.fine_tune(
         material / "hymenoptera",
         backbone="mobilenet@0.25",
         weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
@@ -45,7 +44,6 @@ def test_fine_tuning_is_never_worse_than_the_head(
         recipe="none",
         workdir=str(tmp_path / "run"),
         cache_dir=str(ants_and_bees.with_name("cache")),
-        report=lambda text: None,
     )
     validation = run.evaluation["validation"]
     probe = validation["baselines"]["probe"]

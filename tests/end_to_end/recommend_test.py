@@ -7,6 +7,7 @@ import graph_optimizer
 import keras
 import numpy as np
 import pytest
+import quiet
 from adaptation import adapter_cases as cases
 from PIL import Image
 
@@ -49,7 +50,7 @@ def found(settings):
     """The recommendation in Python."""
     # With its plot.
     with graph_optimizer.switched_on():
-        return tf_finetune.recommend(**settings, report=lambda text: None)
+        return quiet.recommend(**settings)
 
 
 def test_pretrained_weights_are_picked_before_random_ones(found):
@@ -80,7 +81,7 @@ def test_a_second_call_measures_nothing(found, settings, monkeypatch):
         raise AssertionError("it was built again")
 
     monkeypatch.setattr(network_measuring.NetworkMeasuring, "_build", refuse)
-    again = tf_finetune.recommend(**settings, report=lambda text: None)
+    again = quiet.recommend(**settings)
     assert again == found
 
 
@@ -106,25 +107,19 @@ def test_limits_leave_networks_out(settings, tmp_path):
 def test_finalists_are_fine_tuned_within_the_budget(settings, tmp_path):
     given = {**settings, "output": str(tmp_path), "max_train_per_class": 10}
     given["pictures_per_class"] = 5
-    unlimited = tf_finetune.recommend(**given, report=lambda text: None)
+    unlimited = quiet.recommend(**given)
     assert unlimited.content["not_tried"] == []
     # What is in the cache needs no time; a run needs more than a second.
-    short = tf_finetune.recommend(
-        **given, time_budget="1s", report=lambda text: None
-    )
+    short = quiet.recommend(**given, time_budget="1s")
     skipped = [each["what"] for each in short.content["not_tried"]]
     assert [each.endswith("fine-tuned") for each in skipped] == [True, True]
     assert short.content["ranking"] == unlimited.content["ranking"]
-    long = tf_finetune.recommend(
-        **given, time_budget="1h", report=lambda text: None
-    )
+    long = quiet.recommend(**given, time_budget="1h")
     for row in long.content["ranking"]:
         tuned = row["fine_tuned"]
         assert 0 <= tuned["accuracy"] <= 1
         assert (pathlib.Path(tuned["workdir"]) / "evaluation.json").is_file()
-    again = tf_finetune.recommend(
-        **given, time_budget="1h", report=lambda text: None
-    )
+    again = quiet.recommend(**given, time_budget="1h")
     assert again.content == long.content
 
 
@@ -134,7 +129,7 @@ def test_an_adapter_is_a_candidate(settings, tmp_path):
     )
     given = settings | {"output": str(tmp_path), "pictures_per_class": 5}
     given["backbones"] = f"small_cnn={tmp_path / 'adapter.h5'},small_cnn=digits"
-    found = tf_finetune.recommend(**given, report=lambda text: None)
+    found = quiet.recommend(**given)
     # It changes random weights.
     assert found.weights == "digits"
     assert found.content["ranking"][1]["scores"]["logme"] is not None
@@ -143,7 +138,7 @@ def test_an_adapter_is_a_candidate(settings, tmp_path):
 @pytest.mark.real
 def test_real_weights_are_picked_before_their_decoys(material, tmp_path, decoy):
     weights = material / "weights"
-    found = tf_finetune.recommend(
+    found = quiet.recommend(
         material / "hymenoptera",
         backbones=(
             f"mobilenet@0.25={weights / 'mobilenet_0.25_224_notop.h5'}",
@@ -153,7 +148,6 @@ def test_real_weights_are_picked_before_their_decoys(material, tmp_path, decoy):
         image_size=160,
         output=str(tmp_path / "output"),
         cache_dir=str(tmp_path / "cache"),
-        report=lambda text: None,
     )
     assert found.pick == "mobilenet@0.25"
 

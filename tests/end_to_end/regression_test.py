@@ -5,6 +5,7 @@ import pathlib
 import graph_optimizer
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 
 import tf_finetune
@@ -28,16 +29,17 @@ def settings(settings) -> dict:
 
 
 @pytest.fixture(scope="module")
-def plain(table, settings, tmp_path_factory):
+def plain(table, train, tmp_path_factory):
     """A run on one picture a row and two targets."""
     with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
+        return train(
             table,
-            workdir=str(tmp_path_factory.mktemp("runs") / "plain"),
+            tmp_path_factory.mktemp("runs") / "plain",
             image_column="front",
             cache="on",
-            **{**settings, "label_column": ("redness", "price"), "epochs": 1},
-        )
+            label_column=("redness", "price"),
+            epochs=1,
+        )[0]
 
 
 def _paths(table: pathlib.Path) -> list[str]:
@@ -63,19 +65,15 @@ def test_what_a_run_says_is_what_its_files_and_exports_say(
     plain, table, settings, tmp_path
 ):
     paths = _paths(table)
-    said = tf_finetune.predict(plain.workdir, table.parent, report=_quiet)
+    said = quiet.predict(plain.workdir, table.parent)
     values = {row.path: list(row.values.values()) for row in said if row.values}
     expected = np.array([values[path] for path in paths])
-    (exported,) = tf_finetune.export(
-        plain.workdir, output=str(tmp_path / "out"), report=_quiet
-    )
+    (exported,) = quiet.export(plain.workdir, output=str(tmp_path / "out"))
     served = tf.saved_model.load(str(exported)).signatures["serving_default"]
     contents = tf.constant([pathlib.Path(path).read_bytes() for path in paths])
     got = served(contents)["values"].numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-4)
-    again = tf_finetune.evaluate(
-        plain.workdir, cache_dir=settings["cache_dir"], report=_quiet
-    )
+    again = quiet.evaluate(plain.workdir, cache_dir=settings["cache_dir"])
     for split in ("train", "validation", "test"):
         assert again[split]["r2"] == pytest.approx(
             plain.evaluation[split]["r2"], rel=1e-5
@@ -84,17 +82,12 @@ def test_what_a_run_says_is_what_its_files_and_exports_say(
 
 @pytest.mark.slow
 def test_the_server_answers_predict_and_regress(
-    table, settings, talk, damage, tmp_path
+    table, train, talk, damage, tmp_path
 ):
-    run = tf_finetune.fine_tune(
-        table,
-        workdir=str(tmp_path / "one"),
-        image_column="front",
-        **{**settings, "epochs": 0},
-    )
-    (exported,) = tf_finetune.export(run.workdir, report=_quiet)
+    run, _ = train(table, tmp_path / "one", image_column="front", epochs=0)
+    (exported,) = quiet.export(run.workdir)
     paths = _paths(table)[:5]
-    said = tf_finetune.predict(run.workdir, table.parent, report=_quiet)
+    said = quiet.predict(run.workdir, table.parent)
     prices = {each.path: each.values["price"] for each in said if each.values}
     expected = [*(prices[path] for path in paths), 0.0]
     server = talk(exported)

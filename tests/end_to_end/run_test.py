@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 import tf_finetune
@@ -82,11 +83,10 @@ def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
 
 
 def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
-    again = tf_finetune.evaluate(
+    again = quiet.evaluate(
         run.workdir,
         output=str(tmp_path / "again.json"),
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     for split in ("train", "validation", "test"):
         assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
@@ -116,11 +116,10 @@ def test_other_pictures_are_evaluated_in_the_runs_classes(
 ):
     (tmp_path / "more").mkdir()
     shutil.copytree(pictures / "red", tmp_path / "more" / "red")
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         run.workdir,
         tmp_path / "more",
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     assert figures["test"]["per_class"]["red"]["support"] == 16
     assert figures["test"]["accuracy"] == 1.0
@@ -135,24 +134,22 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
     table = tmp_path / "tables" / "more.csv"
     table.parent.mkdir()
     table.write_text("\n".join(["Image,Label", *lines]))
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         run.workdir,
         table,
         image_root=str(pictures),
         cache_dir=settings["cache_dir"],
-        report=lambda text: None,
     )
     assert figures["test"]["accuracy"] == 1.0
     assert figures["test"]["per_class"]["red"]["support"] == 1
-    rows = tf_finetune.predict(
+    rows = quiet.predict(
         run.workdir,
         table,
         image_root=str(pictures),
-        report=lambda text: None,
     )
     assert [row.class_name for row in rows] == list(run.class_names)
     with pytest.raises(errors.DataError, match="No file of that name"):
-        tf_finetune.predict(run.workdir, table, report=lambda text: None)
+        quiet.predict(run.workdir, table)
     with pytest.raises(errors.UsageError, match=r"is for --data=\*\.csv"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))
 
@@ -162,17 +159,13 @@ def test_a_class_spelled_almost_as_a_known_one_is_shown_beside_it(
 ):
     shutil.copytree(pictures / "red", tmp_path / "more" / "Red")
     with pytest.raises(errors.DataError, match="Did you mean 'red'"):
-        tf_finetune.evaluate(
-            run.workdir, tmp_path / "more", report=lambda text: None
-        )
+        quiet.evaluate(run.workdir, tmp_path / "more")
 
 
 def test_a_class_the_run_does_not_know_is_named(run, pictures, tmp_path):
     shutil.copytree(pictures / "red", tmp_path / "more" / "pink")
     with pytest.raises(errors.DataError, match="'pink'.*blue, green, red"):
-        tf_finetune.evaluate(
-            run.workdir, tmp_path / "more", report=lambda text: None
-        )
+        quiet.evaluate(run.workdir, tmp_path / "more")
 
 
 def test_predict_fills_error_for_a_bad_picture_and_goes_on(
@@ -220,11 +213,10 @@ def test_a_saved_model_serves_encoded_pictures_without_this_package(
 
 
 def test_every_format_is_written_and_proven(run, tmp_path):
-    written = tf_finetune.export(
+    written = quiet.export(
         run.workdir,
         "h5,keras",
         output=str(tmp_path / "out"),
-        report=lambda text: None,
     )
     assert [path.name for path in written] == [
         "model.weights.h5",
@@ -241,21 +233,17 @@ def test_an_export_that_cannot_be_proven_is_refused(run, tmp_path):
     kept["predictions"][:] = [0.2, 0.3, 0.5]
     np.savez(spoilt / "proof.npz", **kept)
     with pytest.raises(errors.RunError, match="differs from the evaluation"):
-        tf_finetune.export(spoilt, report=lambda text: None)
+        quiet.export(spoilt)
     assert not list((spoilt / "export").glob("[0-9]*"))
 
 
-def test_an_earlier_run_lends_its_backbone(run, pictures, settings, tmp_path):
-    later = tf_finetune.fine_tune(
+def test_an_earlier_run_lends_its_backbone(run, pictures, train, tmp_path):
+    later, _ = train(
         pictures,
-        workdir=str(tmp_path / "later"),
-        report=lambda text: None,
-        **{
-            **settings,
-            "weights": str(run.workdir),
-            "trainable": "head",
-            "epochs": 0,
-        },
+        tmp_path / "later",
+        weights=str(run.workdir),
+        trainable="head",
+        epochs=0,
     )
     earlier = run.model.get_layer("stem_conv").get_weights()
     np.testing.assert_array_equal(
@@ -297,9 +285,7 @@ def test_other_pictures_are_charted_and_predicted(run, pictures, tmp_path):
         (other / name).mkdir(parents=True)
         shutil.copy(pictures / name / "0.png", other / name / "new.png")
     output = tmp_path / "later.json"
-    tf_finetune.evaluate(
-        run.workdir, other, output=str(output), report=lambda text: None
-    )
+    quiet.evaluate(run.workdir, other, output=str(output))
     with open(tmp_path / "later" / "predictions.csv", newline="") as file:
         assert [row["true"] for row in csv.DictReader(file)] == ["blue", "red"]
     assert (tmp_path / "later" / "confusion_test.png").exists()
@@ -318,101 +304,74 @@ def test_unknown_classes_are_refused_before_anything_is_decoded(
 
 
 def test_single_pictures_under_a_moving_batch_norm_are_warned_of(
-    pictures, settings, caplog
+    pictures, train, tmp_path, caplog
 ):
-    tf_finetune.fine_tune(
+    train(
         pictures,
-        report=lambda text: None,
+        tmp_path / "run",
         plan=True,
-        **{
-            **settings,
-            "batch_size": 1,
-            "cache": "off",
-            "trainable": "all",
-            "freeze_batch_norm": False,
-        },
+        batch_size=1,
+        cache="off",
+        trainable="all",
+        freeze_batch_norm=False,
     )
     assert "mean and variance from single pictures" in caplog.text
 
 
-def test_an_earlier_run_is_a_gate(run, pictures, settings, tmp_path):
+def test_an_earlier_run_is_a_gate(run, pictures, train, tmp_path):
     rival = tmp_path / "earlier"
     shutil.copytree(run.workdir, rival)
-    again = {
-        **settings,
-        "cache": "on",
-        "report": lambda text: None,
-        "fail_if_not_better_than": str(rival),
-    }
+    again = {"cache": "on", "fail_if_not_better_than": str(rival)}
     with pytest.raises(errors.GateError, match="not better than the run in"):
-        tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "a"), **again)
+        train(pictures, tmp_path / "a", **again)
 
     theirs = files.read_json(rival / "evaluation.json")
     theirs["test"]["accuracy"] = 0.5
     files.write_json(rival / "evaluation.json", theirs)
-    tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "b"), **again)
+    train(pictures, tmp_path / "b", **again)
 
     with pytest.raises(errors.UsageError, match="other pictures"):
-        tf_finetune.fine_tune(
-            pictures,
-            workdir=str(tmp_path / "c"),
-            **{**again, "seed": settings["seed"] + 1},
-        )
+        train(pictures, tmp_path / "c", **again, seed=4)
     assert not (tmp_path / "c").exists()
 
 
-def test_arrays_are_accepted(settings, tmp_path):
+def test_arrays_are_accepted(train, tmp_path):
     generator = np.random.default_rng(1)
     labels = np.arange(40) % 2
     images = generator.integers(0, 100, [40, 20, 20, 3], dtype="uint8")
     images[labels == 1, :, :, 2] += 120
-    run = tf_finetune.fine_tune(
-        (images, labels),
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{**settings, "trainable": "head", "epochs": 0},
+    run, _ = train(
+        (images, labels), tmp_path / "run", trainable="head", epochs=0
     )
     assert run.class_names == ("0", "1")
     assert run.evaluation["test"]["accuracy"] == 1.0
 
 
 def test_an_mlp_head_is_trained_on_the_cached_features(
-    pictures, settings, tmp_path
+    pictures, train, tmp_path
 ):
-    run = tf_finetune.fine_tune(
+    run, _ = train(
         pictures,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{
-            **settings,
-            "trainable": "head",
-            "head": "mlp",
-            "dropout": 0.2,
-            "epochs": 0,
-        },
+        tmp_path / "run",
+        trainable="head",
+        head="mlp",
+        dropout=0.2,
+        epochs=0,
     )
     assert run.evaluation["test"]["accuracy"] == 1.0
     assert run.model.get_layer("head_hidden").units == 256
 
 
-def test_the_plan_writes_nothing(pictures, settings, tmp_path):
-    told = []
-    tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path / "run"),
-        report=told.append,
-        plan=True,
-        **settings,
-    )
-    text = "\n".join(told)
+def test_the_plan_writes_nothing(pictures, train, tmp_path):
+    _, text = train(pictures, tmp_path / "run", plan=True)
     assert "48 pictures, 0 dropped, 3 classes" in text
     assert "estimate (from measured steps)" in text
     assert not (tmp_path / "run").exists()
 
 
-def test_a_finished_run_is_not_overwritten_by_accident(run, pictures, settings):
+def test_a_finished_run_is_not_overwritten_by_accident(run, pictures, train):
     with pytest.raises(errors.UsageError, match="holds a finished run"):
-        tf_finetune.fine_tune(pictures, workdir=str(run.workdir), **settings)
+        train(pictures, run.workdir)
 
 
 @pytest.mark.parametrize(
@@ -431,53 +390,37 @@ def test_the_classic_recipes_run(name, pictures, tmp_path, command):
         assert len(list(csv.DictReader(file))) == 1
 
 
-def test_mirrored_training_runs(pictures, settings, tmp_path):
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        strategy="mirrored",
-        cache="on",
-        **settings,
-    )
+def test_mirrored_training_runs(pictures, train, tmp_path):
+    run, _ = train(pictures, tmp_path / "run", strategy="mirrored", cache="on")
     assert len(run.history) == 2
 
 
 def test_label_smoothing_mixup_class_weights_and_full_batches_run(
-    pictures, settings, tmp_path
+    pictures, train, tmp_path
 ):
-    run = tf_finetune.fine_tune(
+    run, _ = train(
         pictures,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{
-            **settings,
-            "epochs": 1,
-            "augmentation": "strong",
-            "optimizer": "gd",
-            "loss": "focal",
-            "label_smoothing": 0.1,
-            "class_weight": "balanced",
-            "trainable": "all",
-            "l2": 1e-4,
-        },
+        tmp_path / "run",
+        epochs=1,
+        augmentation="strong",
+        optimizer="gd",
+        loss="focal",
+        label_smoothing=0.1,
+        class_weight="balanced",
+        trainable="all",
+        l2=1e-4,
     )
     assert np.isfinite(run.history[0]["loss"])
 
 
-def test_a_csv_with_groups_keeps_them_on_one_side(pictures, settings, tmp_path):
+def test_a_csv_with_groups_keeps_them_on_one_side(pictures, train, tmp_path):
     table = tmp_path / "pictures.csv"
     lines = ["image,label,group"]
     for path in sorted(pictures.glob("*/*.png")):
         group = f"{path.parent.name}{int(path.stem) // 2}"
         lines.append(f"{path},{path.parent.name},{group}")
     table.write_text("\n".join(lines))
-    run = tf_finetune.fine_tune(
-        table,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        **{**settings, "trainable": "head", "epochs": 0},
-    )
+    run, _ = train(table, tmp_path / "run", trainable="head", epochs=0)
     split_of = files.read_json(run.workdir / "data.json")["split_of"]
     sides = {}
     for path in pictures.glob("*/*.png"):
@@ -487,16 +430,12 @@ def test_a_csv_with_groups_keeps_them_on_one_side(pictures, settings, tmp_path):
     assert all(len(each) == 1 for each in sides.values())
 
 
-def test_a_large_picture_is_dropped_and_said_so(pictures, settings, tmp_path):
+def test_a_large_picture_is_dropped_and_said_so(pictures, train, tmp_path):
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
     Image.new("RGB", (300, 300)).save(folder / "red" / "large.png")
-    run = tf_finetune.fine_tune(
-        folder,
-        workdir=str(tmp_path / "run"),
-        report=lambda text: None,
-        max_pixels=10_000,
-        **{**settings, "trainable": "head", "epochs": 0},
+    run, _ = train(
+        folder, tmp_path / "run", max_pixels=10_000, trainable="head", epochs=0
     )
     dropped = files.read_json(run.workdir / "data.json")["dropped"]
     assert dropped["count"] == 1

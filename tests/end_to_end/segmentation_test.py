@@ -9,11 +9,11 @@ import graph_optimizer
 import keras
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 from PIL import Image
 from scipy import special
 
-import tf_finetune
 from tf_finetune import files
 
 
@@ -21,7 +21,7 @@ from tf_finetune import files
 def run(scenes, tmp_path_factory):
     """A finished run that learned from cached maps in both stages."""
     with graph_optimizer.switched_on():
-        return tf_finetune.fine_tune(
+        return quiet.fine_tune(
             scenes,
             task="segmentation",
             ignore_label="void",
@@ -37,7 +37,6 @@ def run(scenes, tmp_path_factory):
             augmentation_views=2,
             cache_dir=str(tmp_path_factory.mktemp("cache")),
             workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-            report=lambda text: None,
             seed=1,
         )
 
@@ -63,12 +62,11 @@ def test_the_worst_and_the_best_pictures_are_drawn(run):
 
 
 def test_evaluated_again_the_figures_are_the_same(run, tmp_path):
-    again = tf_finetune.evaluate(
+    again = quiet.evaluate(
         run.workdir,
         cache_dir=str(tmp_path),
         output=str(tmp_path / "again.json"),
         fail_below=("mean_iou:0.5",),
-        report=lambda text: None,
     )
     for split in ("train", "validation", "test"):
         assert again[split]["mean_iou"] == pytest.approx(
@@ -89,11 +87,10 @@ def test_other_masks_may_show_one_class_and_need_no_names(
     Image.fromarray(np.zeros([24, 30], "uint8")).save(
         tmp_path / "other" / "masks" / "a.png"
     )
-    figures = tf_finetune.evaluate(
+    figures = quiet.evaluate(
         run.workdir,
         tmp_path / "other",
         cache_dir=str(tmp_path / "cache"),
-        report=lambda text: None,
     )
     assert figures["test"]["class_names"] == ["sky", "box"]
     assert figures["test"]["pixels"] == 24 * 30
@@ -103,11 +100,10 @@ def test_other_masks_may_show_one_class_and_need_no_names(
 def predicted(run, scenes, tmp_path_factory):
     """A folder of masks and overlays, and its table."""
     folder = tmp_path_factory.mktemp("predicted")
-    tf_finetune.predict(
+    quiet.predict(
         run.workdir,
         data=str(scenes / "images"),
         output=str(folder),
-        report=lambda text: None,
     )
     with open(folder / "predictions.csv", newline="") as file:
         return list(csv.DictReader(file))
@@ -135,11 +131,10 @@ def test_predicted_masks_are_those_that_were_judged(run, predicted, scenes):
 def both(run, tmp_path_factory) -> list[pathlib.Path]:
     """The run as a SavedModel and as a Keras file."""
     with graph_optimizer.switched_on():
-        return tf_finetune.export(
+        return quiet.export(
             run.workdir,
             format=("saved_model", "keras"),
             output=str(tmp_path_factory.mktemp("exports")),
-            report=lambda text: None,
         )
 
 
@@ -185,13 +180,12 @@ def test_the_exported_model_gives_the_predicted_masks(both, predicted):
 
 
 def test_a_calibrated_export_gives_the_same_masks(run, scenes, tmp_path):
-    (version,) = tf_finetune.export(
+    (version,) = quiet.export(
         run.workdir,
         calibrate=True,
         cache_dir=str(tmp_path / "cache"),
         out_of_distribution=True,
         output=str(tmp_path / "export"),
-        report=lambda text: None,
     )
     record = files.read_json(version.parent / "parity.json")["1"]
     found = record["temperature"]
@@ -289,12 +283,11 @@ def test_a_small_request_for_huge_masks_is_refused(both, talk, tmp_path):
 
 
 def test_windows_are_for_tasks_that_answer_with_pictures(run, scenes, tmp_path):
-    rows = tf_finetune.predict(
+    rows = quiet.predict(
         run.workdir,
         data=str(scenes / "images" / "0.jpg"),
         output=str(tmp_path / "out"),
         window_overlap=0.5,
-        report=lambda text: None,
     )
     size = Image.open(scenes / "images" / "0.jpg").size
     assert Image.open(rows[0].mask).size == size

@@ -3,10 +3,10 @@
 import pathlib
 import shutil
 import signal
-import time
 
 import numpy as np
 import pytest
+import quiet
 from PIL import Image
 
 import tf_finetune
@@ -28,27 +28,23 @@ def pool(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def _run(pictures, pool, settings, workdir, **more):
-    lines = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        unlabeled_data=str(pool),
-        workdir=str(workdir),
-        report=lines.append,
-        **{**settings, "epochs": 1, **more},
+@pytest.fixture(scope="module")
+def learn(train):
+    """Trains on pictures and a pool in a folder; returns run and report."""
+    return lambda pictures, pool, place, **more: train(
+        pictures, place, unlabeled_data=str(pool), **{"epochs": 1, **more}
     )
-    return run, "\n".join(lines)
 
 
 @pytest.fixture(scope="module")
-def labeled_few(pictures, pool, settings, tmp_path_factory):
+def labeled_few(pictures, pool, learn, tmp_path_factory):
     """A run with pseudo-labels, some held-out pictures lying in the pool."""
     everything = tmp_path_factory.mktemp("everything")
     shutil.copytree(pool, everything / "new")
     shutil.copytree(pictures, everything / "old")
     place = tmp_path_factory.mktemp("runs") / "few"
     few = {"max_train_per_class": 3, "cache": "on"}
-    return _run(pictures, everything, settings, place, **few)
+    return learn(pictures, everything, place, **few)
 
 
 def test_what_is_held_out_is_taken_from_the_pool(labeled_few, pictures):
@@ -94,7 +90,7 @@ def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labeled_few):
     assert not [*(run.workdir / "checkpoints").glob("*")]
     stages = {row["stage"] for row in run.history}
     assert stages == {"fine_tune", "pseudo_label"}
-    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    again = quiet.evaluate(run.workdir)
     for split in ("validation", "test"):
         assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
 
@@ -103,12 +99,11 @@ def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labeled_few):
     "objective", ["ada_bn", "feature_distillation", "fixmatch"]
 )
 def test_every_objective_goes_from_pictures_to_figures(
-    pictures, pool, settings, tmp_path, objective
+    pictures, pool, learn, tmp_path, objective
 ):
-    run, text = _run(
+    run, text = learn(
         pictures,
         pool,
-        settings,
         tmp_path / "run",
         objective=objective,
         cache="off",
@@ -139,14 +134,11 @@ def few_of(request, color_table, scenes):
 
 
 @pytest.mark.slow
-def test_labels_of_every_kind_are_guessed_and_judged(
-    few_of, settings, tmp_path
-):
+def test_labels_of_every_kind_are_guessed_and_judged(few_of, learn, tmp_path):
     data, pool, own = few_of
-    run, text = _run(
+    run, text = learn(
         data,
         pool,
-        settings,
         tmp_path / "run",
         objective="pseudo_label",
         max_train_per_class=3,
@@ -165,32 +157,25 @@ def test_labels_of_every_kind_are_guessed_and_judged(
 
 @pytest.mark.slow
 def test_a_run_stopped_among_groups_goes_on_where_it_was(
-    pictures, pool, settings, tmp_path, start
+    pictures, pool, tmp_path, start_training
 ):
     pool = shutil.copytree(pool, tmp_path / "pool")
 
     def train(place):
-        flags = {
-            **settings,
-            "data": pictures,
-            "unlabeled_data": pool,
-            "objective": "fixmatch",
-            "epochs": 2,
-            "cache": "off",
-            "checkpoint_every_steps": 1,
-            "workdir": tmp_path / place,
-        }
-        words = [f"--{name}={value}" for name, value in flags.items()]
-        return start(["-m", "tf_finetune.train", *words], tmp_path)
+        return start_training(
+            place,
+            data=pictures,
+            unlabeled_data=pool,
+            objective="fixmatch",
+            cache="off",
+        )
 
     assert train("whole").wait(timeout=300).returncode == 0
-    stopped = train("stopped")
     inner = tmp_path / "stopped" / "checkpoints" / "unlabeled" / "checkpoints"
-    end = time.monotonic() + 300
-    while not [*inner.glob("*.checkpoint")] and time.monotonic() < end:
-        time.sleep(0.01)
-    stopped.send(signal.SIGTERM)
-    assert stopped.wait(timeout=300).returncode == 143
+    status, _ = train("stopped").end_when(
+        lambda: any(inner.glob("*.checkpoint")), signal.SIGTERM
+    )
+    assert status == 143
     Image.new("RGB", (40, 48)).save(pool / "new.png")
     assert train("stopped").wait(timeout=300).returncode == 2
     (pool / "new.png").unlink()
@@ -225,6 +210,6 @@ def test_what_cannot_be_is_said_before_anything_is_read(
         tf_finetune.fine_tune(pictures, **options)
 
 
-def test_a_pool_that_is_not_there_is_named(pictures, settings, tmp_path):
+def test_a_pool_that_is_not_there_is_named(pictures, learn, tmp_path):
     with pytest.raises(errors.DataError, match="--unlabeled_data=nowhere"):
-        _run(pictures, "nowhere", settings, tmp_path / "run")
+        learn(pictures, "nowhere", tmp_path / "run")

@@ -7,12 +7,14 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 from PIL import Image
 from scipy import special
 
 import tf_finetune
 from tf_finetune import files
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import fresh_process
@@ -56,7 +58,7 @@ def _ask(version, paths):
 
 
 def test_encoded_pictures_give_what_the_evaluation_gave(trained):
-    (version,) = tf_finetune.export(trained.workdir, report=lambda text: None)
+    (version,) = quiet.export(trained.workdir)
 
     kept = parity_record.read_record(workdir_files.Workdir(trained.workdir), 64)
     answer = _ask(version, kept.paths)
@@ -76,7 +78,7 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
     contents = [pathlib.Path(path).read_bytes() for path in paths]
     images = tf.stack(
         [
-            decoding.load_bytes(each, image_size=32, resize="squash")
+            decoding.load_bytes(each, picture_options.Square(32))
             for each in contents
         ]
     )
@@ -172,12 +174,11 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
 def test_a_run_with_mistakes_is_calibrated_on_its_validation_pictures(
     ants_and_bees, tmp_path
 ):
-    (version,) = tf_finetune.export(
+    (version,) = quiet.export(
         ants_and_bees,
         calibrate=True,
         cache_dir=str(tmp_path / "cache"),
         output=str(tmp_path / "export"),
-        report=lambda text: None,
     )
 
     record = files.read_json(version.parent / "parity.json")["1"]
@@ -203,13 +204,12 @@ def test_calibrating_writes_where_the_caller_says_not_the_workdir(
     )
     assert foreign != flags
     (folder / "run.flags").write_text(foreign)
-    tf_finetune.export(
+    quiet.export(
         folder,
         "keras",
         calibrate=True,
         cache_dir=str(tmp_path / "cache"),
         output=str(tmp_path / "export"),
-        report=lambda text: None,
     )
     assert (tmp_path / "cache").is_dir()
     assert not (tmp_path / "elsewhere").exists()

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import quiet
 
-import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.config import conditions, options, train_config
 
@@ -32,22 +32,16 @@ _OTHER = {
 
 
 @pytest.fixture(scope="module")
-def operated(pictures, settings, tmp_path_factory):
+def operated(pictures, train, tmp_path_factory):
     """The finished run and what it printed."""
-    said = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=said.append,
-        **{**settings, **_SURGERY, "epochs": 1},
-    )
-    return run, said
+    place = tmp_path_factory.mktemp("runs") / "run"
+    return train(pictures, place, **_SURGERY, epochs=1)
 
 
 def test_the_plan_is_a_before_and_after(operated):
     run, said = operated
     plan = (run.workdir / "plan.txt").read_text()
-    assert plan.strip() in "\n".join(said)
+    assert plan.strip() in said
     for words in (
         "surgery (before → after)",
         "--cut_at=stage3: above conv3_block2_out",
@@ -64,9 +58,7 @@ def test_evaluating_again_and_predicting_give_the_same(
     operated, pictures, settings, tmp_path
 ):
     run, _ = operated
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=lambda text: None
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     for split in ("validation", "test"):
         for name in ("accuracy", "log_loss"):
             # From pictures now, from cached activations in the run.
@@ -84,11 +76,10 @@ def test_evaluating_again_and_predicting_give_the_same(
 
 def test_exports_are_proven(operated, tmp_path):
     run, _ = operated
-    (written,) = tf_finetune.export(
+    (written,) = quiet.export(
         run.workdir,
         "litert",
         output=str(tmp_path / "model.tflite"),
-        report=lambda text: None,
     )
     assert written.is_file()
 
@@ -99,10 +90,9 @@ def test_its_weights_start_another_run_of_the_same_surgery(
 ):
     run, _ = operated
     kept = {**settings, **_SURGERY}
-    again = tf_finetune.fine_tune(
+    again = quiet.fine_tune(
         pictures,
         workdir=str(tmp_path / "again"),
-        report=lambda text: None,
         weights=str(run.workdir),
         epochs=0,
         **{k: kept[k] for k in kept if k not in _OTHER},
@@ -118,7 +108,7 @@ def test_its_weights_start_another_run_of_the_same_surgery(
 
 
 def test_an_impossible_surgery_is_said_before_any_picture_is_decoded(
-    pictures, settings, tmp_path
+    pictures, train, tmp_path
 ):
     for flags, words in (
         ({"cut_at": "conv9"}, "--cut_at=conv9"),
@@ -127,8 +117,4 @@ def test_an_impossible_surgery_is_said_before_any_picture_is_decoded(
         ({"backbone": "small_cnn+se"}, "--backbone=small_cnn\\+se"),
     ):
         with pytest.raises(errors.UsageError, match=words):
-            tf_finetune.fine_tune(
-                pictures,
-                workdir=str(tmp_path / "none"),
-                **{**settings, **flags},
-            )
+            train(pictures, tmp_path / "none", **flags)

@@ -12,6 +12,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+import quiet
 import tensorflow as tf
 
 import tf_finetune
@@ -26,22 +27,18 @@ def _quiet(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(table, settings, tmp_path_factory):
+def run(table, train, tmp_path_factory):
     """A run on whole rows."""
-    return tf_finetune.fine_tune(
+    return train(
         table,
-        workdir=str(tmp_path_factory.mktemp("runs") / "houses"),
+        tmp_path_factory.mktemp("runs") / "houses",
         image_column=_VIEWS,
         numeric_columns="area",
         categorical_columns=("place", "place:2"),
-        **{
-            **settings,
-            "task": "regression",
-            "label_column": "price",
-            "epochs": 0,
-            "report": _quiet,
-        },
-    )
+        task="regression",
+        label_column="price",
+        epochs=0,
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,7 @@ def asked(table, tmp_path_factory):
 @pytest.fixture(scope="module")
 def said(run, asked):
     """What `predict` says of that table."""
-    return tf_finetune.predict(run.workdir, asked[0], report=_quiet)
+    return quiet.predict(run.workdir, asked[0])
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +124,7 @@ def test_rows_are_better_than_their_parts(run):
 
 
 def test_rows_are_evaluated_as_in_training(run, settings):
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=_quiet
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     for split in ("train", "validation", "test"):
         assert again[split]["mae"] == pytest.approx(
             run.evaluation[split]["mae"], rel=1e-5
@@ -281,7 +276,7 @@ def test_a_run_of_an_earlier_version_is_refused_in_a_sentence(run, tmp_path):
     old = shutil.copytree(run.workdir, tmp_path / "old")
     (old / "fusion.keras").rename(old / "fused.keras")
     with pytest.raises(errors.UsageError, match="an earlier version: fused"):
-        tf_finetune.predict(old, tmp_path, report=_quiet)
+        quiet.predict(old, tmp_path)
     assert (old / "fused.keras").exists()
 
 

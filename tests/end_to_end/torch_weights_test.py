@@ -5,10 +5,10 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import quiet
 import torch_files
 import torch_golden as golden
 
-import tf_finetune
 from tf_finetune import errors, workflow
 from tf_finetune.backbones import build
 from tf_finetune.config import options, train_config
@@ -24,9 +24,8 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def flags(settings, weights):
+def flags(weights):
     return {
-        **settings,
         "backbone": "mobilenet_v2",
         "weights": str(weights),
         "epochs": 1,
@@ -36,15 +35,8 @@ def flags(settings, weights):
 
 
 @pytest.fixture(scope="module")
-def trained(pictures, flags, tmp_path_factory):
-    said = []
-    run = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=said.append,
-        **flags,
-    )
-    return run, "\n".join(said)
+def trained(pictures, train, flags, tmp_path_factory):
+    return train(pictures, tmp_path_factory.mktemp("runs") / "run", **flags)
 
 
 def test_the_graph_of_the_file_is_chosen_told_and_recorded(trained):
@@ -70,13 +62,9 @@ def test_the_saved_model_computes_the_same(trained):
 @pytest.mark.campaign
 def test_the_run_is_evaluated_again_and_exported(trained, settings):
     run, _ = trained
-    again = tf_finetune.evaluate(
-        run.workdir, cache_dir=settings["cache_dir"], report=lambda text: None
-    )
+    again = quiet.evaluate(run.workdir, cache_dir=settings["cache_dir"])
     assert again["test"]["accuracy"] == run.evaluation["test"]["accuracy"]
-    tf_finetune.export(
-        run.workdir, format="saved_model", report=lambda text: None
-    )
+    quiet.export(run.workdir, format="saved_model")
     assert any((run.workdir / "export").rglob("saved_model.pb"))
 
 
@@ -115,9 +103,7 @@ def test_its_weights_moved_elsewhere_do_not_load_into_the_graph_of_keras(
 
 def test_it_is_exported_to_torch_and_read_again(trained, flags):
     run, _ = trained
-    (path,) = tf_finetune.export(
-        run.workdir, format="torch", report=lambda text: None
-    )
+    (path,) = quiet.export(run.workdir, format="torch")
     again = build.build("mobilenet_v2+torch", image_size=32)
     loading.load(again, str(path))
     for layer in again.model.layers:
@@ -127,19 +113,14 @@ def test_it_is_exported_to_torch_and_read_again(trained, flags):
 
 
 def test_the_workdir_is_the_start_of_another_run(
-    trained, pictures, flags, tmp_path
+    trained, train, pictures, flags, tmp_path
 ):
     run, _ = trained
     more = {**flags, "weights": str(run.workdir)}
     with pytest.raises(
         errors.UsageError, match=r"Use --backbone=mobilenet_v2\+torch"
     ):
-        tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "a"), **more)
+        train(pictures, tmp_path / "a", **more)
     more["backbone"] = "mobilenet_v2+torch"
-    continued = tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path / "b"),
-        report=lambda text: None,
-        **more,
-    )
+    continued, _ = train(pictures, tmp_path / "b", **more)
     assert "Conv1_torch_pad" in [e.name for e in continued.model.layers]

@@ -72,10 +72,14 @@ def _measures(task):
     return catalog.TASKS.get(task).figures
 
 
+def _read(rival, task="classification"):
+    return reference_run.read_figures(rival, task, _measures(task))
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_finished_run_of_every_task_is_a_gate(task, tmp_path):
     rival = _write(tmp_path / "a", task, _run(task, wrong=3))
-    theirs = reference_run.read_figures(rival, task, _measures(task))
+    theirs = _read(rival, task)
 
     equal = gates.explain_not_better(
         _figures(task, 3), theirs["test"], f"the run in {rival}",
@@ -157,9 +161,7 @@ def test_another_run_is_refused(changes, message, tmp_path):
         tmp_path / "a", "classification", _run("classification"), **changes
     )
     with pytest.raises(errors.UsageError, match=message):
-        reference_run.read_figures(
-            rival, "classification", _measures("classification")
-        )
+        _read(rival)
 
 
 def test_a_folder_or_file_that_is_no_run_is_refused(tmp_path):
@@ -191,9 +193,7 @@ def test_figures_of_another_kind_are_one_sentence(tmp_path):
         with pytest.raises(
             errors.UsageError, match="lacks figures|evaluation.json: .* must be"
         ):
-            reference_run.read_figures(
-                rival, "classification", _measures("classification")
-            )
+            _read(rival)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +205,7 @@ def test_what_is_no_json_is_one_sentence(content, tmp_path):
     for name in ("evaluation.json", "run.json"):
         (tmp_path / "a" / name).write_bytes(content)
         with pytest.raises(errors.UsageError, match="is not JSON that"):
-            reference_run.read_figures(
-                rival, "classification", _measures("classification")
-            )
+            _read(rival)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
@@ -217,9 +215,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     with pytest.raises(
         errors.UsageError, match="regular file but a named pipe"
     ):
-        reference_run.read_figures(
-            rival, "classification", _measures("classification")
-        )
+        _read(rival)
 
 
 @pytest.mark.parametrize("name", ["run.json", "evaluation.json"])
@@ -228,13 +224,9 @@ def test_a_link_out_of_the_workdir_is_not_followed(name, tmp_path):
     rival = _write(tmp_path / "a", "classification", _run("classification"))
     (tmp_path / "a" / name).unlink()
     (tmp_path / "a" / name).symlink_to(tmp_path / "b" / name)
-    reference_run.read_figures(
-        other, "classification", _measures("classification")
-    )
+    _read(other)
     with pytest.raises(errors.UsageError, match="is a link to a file outside"):
-        reference_run.read_figures(
-            rival, "classification", _measures("classification")
-        )
+        _read(rival)
 
 
 def test_a_task_with_escapes_is_shown_with_them_escaped(tmp_path):
@@ -242,9 +234,7 @@ def test_a_task_with_escapes_is_shown_with_them_escaped(tmp_path):
         tmp_path / "a", "classification", {}, model={"task": "a\x1b[31m\nb"}
     )
     with pytest.raises(errors.UsageError) as caught:
-        reference_run.read_figures(
-            rival, "classification", _measures("classification")
-        )
+        _read(rival)
     assert str(caught.value).isprintable()
 
 

@@ -116,17 +116,9 @@ def make_job(build_job, tmp_path):
 
 def _expected(model, paths) -> np.ndarray:
     """Returns what the model says of the decoded files, all in one batch."""
+    from tf_finetune.config import picture_options
     from tf_finetune.data.images import decoding
 
-    size = model.input_shape[1]
-    images = [
-        np.asarray(
-            decoding.load_bytes(
-                pathlib.Path(path).read_bytes(),
-                image_size=size,
-                resize="squash",
-            )
-        )
-        for path in paths
-    ]
+    square = picture_options.Square(model.input_shape[1])
+    images = [np.asarray(decoding.load_file(path, square)) for path in paths]
     return model.predict_on_batch(np.stack(images))

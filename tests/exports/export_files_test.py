@@ -11,7 +11,10 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
+from tf_finetune.backbones import build  # noqa: E402
+from tf_finetune.config import model_options  # noqa: E402
 from tf_finetune.exports import export_files  # noqa: E402
+from tf_finetune.weights import loading  # noqa: E402
 
 _NAMES = ("ants", "bées", os.fsdecode(b"caf\xe9"))
 _DECISION = {"thresholds": {"ants": 0.25, "bées": 0.5}}
@@ -119,3 +122,18 @@ def _shared(path):
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json").decode()
     return re.findall(r'"shared_object_id": (\d+)', config)
+
+
+def test_a_copy_of_the_weights_keeps_the_scaling_of_their_network(tmp_path):
+    trained = build.build("small_cnn", image_size=16, preprocessing="caffe")
+    chosen = model_options.ModelOptions(
+        backbone="small_cnn", weights="cnn.pth", preprocessing="caffe"
+    )
+    copy = tmp_path / "copy.weights.h5"
+    export_files.save_weights(trained.model, copy, chosen)
+    again = build.build("small_cnn", image_size=16)
+    loading.load(again, str(copy))
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))
+    np.testing.assert_allclose(
+        again.model(pixels), trained.model(pixels), rtol=1e-4, atol=1e-4
+    )

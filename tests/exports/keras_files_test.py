@@ -20,16 +20,20 @@ def written(build_job, tmp_path_factory):
     return keras_files.write_keras(job), job
 
 
+def _assert_same(loaded, model):
+    images = np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3))
+    np.testing.assert_allclose(
+        loaded.predict_on_batch(images),
+        model.predict_on_batch(images),
+        atol=1e-6,
+    )
+
+
 def test_the_file_loads_with_plain_keras_and_computes_the_same(written, keras):
     path, job = written
     assert path == job.destination / "model.keras"
     loaded = keras.saving.load_model(path, safe_mode=True)
-    images = np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3))
-    np.testing.assert_allclose(
-        loaded.predict_on_batch(images),
-        job.model.predict_on_batch(images),
-        atol=1e-6,
-    )
+    _assert_same(loaded, job.model)
 
 
 def test_parity_is_recorded_beside_other_exports(written):
@@ -134,12 +138,7 @@ def test_a_plain_network_loads_back_equal(make_job, keras):
 
     assert path == job.destination / "model.h5"
     loaded = keras.saving.load_model(path, compile=False)
-    images = np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3))
-    np.testing.assert_allclose(
-        loaded.predict_on_batch(images),
-        job.model.predict_on_batch(images),
-        atol=1e-6,
-    )
+    _assert_same(loaded, job.model)
     record = files.read_json(path.parent / "parity.json")["model.h5"]
     assert record["fresh process"]["max_abs_difference"] <= 1e-5
 

@@ -108,7 +108,7 @@ from tf_finetune.exports import job as jobs
 from tf_finetune.exports import onnx_file
 
 def pixels(path):
-    image = decoding.load_file(path, image_size=32, resize="squash")
+    image = decoding.load_file(path, picture_options.Square(32))
     return np.asarray(image)[None]
 
 keras.utils.set_random_seed(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import files
-from tf_finetune.config import model_options, options
+from tf_finetune.config import model_options, options, picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import catalog
 from tf_finetune.exports import job as jobs
@@ -53,7 +53,7 @@ def job(request, pictures):
         variable.assign(value + noise)
     images = np.stack(
         [
-            np.asarray(decoding.load_file(p, image_size=32, resize="squash"))
+            np.asarray(decoding.load_file(p, picture_options.Square(32)))
             for p in pictures
         ]
     )

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.data import pipeline, split_targets
+from tf_finetune.config import picture_options
+from tf_finetune.data import epoch_order, pipeline, split_targets
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 
 _COUNT = 7
+_ORDER = epoch_order.BatchOrder(batch_size=3, seed=5, epochs=3)
 
 
 @pytest.fixture
@@ -21,16 +23,12 @@ def rows(tmp_path) -> stores.Rows:
     return store.rows(names)
 
 
-def _training(rows, first_epoch=0, epochs=3, seed=0, first_step=0):
+def _training(rows, epoch=0, step=0):
     dataset = batches.make_training_batches(
         rows,
         split_targets.ArrayTargets(np.eye(_COUNT)),
+        _ORDER.start_at(epoch, step),
         unpack=lambda each: each,
-        batch_size=3,
-        seed=seed,
-        first_epoch=first_epoch,
-        first_step=first_step,
-        epochs=epochs,
     )
     return [(np.asarray(x), np.asarray(y)) for x, y in dataset]
 
@@ -60,7 +58,7 @@ def test_views_take_turns_and_are_mixed_in_an_epoch(rows):
 def test_a_later_start_sees_what_it_would_have_seen(rows):
     whole = _training(rows)
     for step in range(3):
-        late = _training(rows, first_epoch=1, first_step=step)
+        late = _training(rows, epoch=1, step=step)
         for (a, _), (b, _) in zip(whole[3 + step :], late, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -75,15 +73,11 @@ def test_the_order_is_that_of_training_on_pictures(rows, tmp_path):
     pictures = pipeline.build_training_batches(
         paths,
         split_targets.ArrayTargets(np.eye(_COUNT)),
-        image_size=8,
-        resize="squash",
-        batch_size=3,
+        _ORDER,
+        picture_options.Square(8),
         augmentation="none",
-        seed=5,
-        first_epoch=0,
-        epochs=3,
     )
-    found = _training(rows, seed=5)
+    found = _training(rows)
     for (images, _), (inputs, _) in zip(pictures, found, strict=True):
         np.testing.assert_allclose(images[:, 0, 0, 0], inputs[:, 1], atol=0.01)
 

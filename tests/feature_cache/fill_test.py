@@ -6,11 +6,10 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_finetune import files
+from tf_finetune.config import picture_options
 from tf_finetune.data import pipeline
 from tf_finetune.feature_cache import fill
 from tf_finetune.feature_cache import store as stores
-
-_SIZE = {"image_size": 16, "resize": "squash"}
 
 
 @pytest.fixture
@@ -30,9 +29,9 @@ def asked(monkeypatch) -> list[list[str]]:
     calls = []
     real = pipeline.build_evaluation_images
 
-    def spy(paths, **keywords):
+    def spy(paths, square, **keywords):
         calls.append(list(paths))
-        return real(paths, **keywords)
+        return real(paths, square, **keywords)
 
     monkeypatch.setattr(pipeline, "build_evaluation_images", spy)
     return calls
@@ -64,7 +63,7 @@ def _fill(into, network, wanted, level="none", batch_size=2) -> None:
         batch_size=batch_size,
         level=level,
         title="Rows",
-        **_SIZE,
+        square=picture_options.Square(16),
     )
 
 

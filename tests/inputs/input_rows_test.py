@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
@@ -98,22 +99,15 @@ def _row(where: str, *paths: str) -> input_rows.Row:
 
 
 def _data(**splits: str) -> examples.ImageData:
-    return examples.ImageData(
-        class_names=("y",),
-        pictures=tuple(
-            examples.Picture(
-                path=f"/x/{name}",
-                label=(1.0,),
-                # e and f are the same picture.
-                sha256="e" if name == "f" else name,
-                width=1,
-                height=1,
-                split=split,
+    return sample_pictures.make_data(
+        ("y",),
+        (
+            # e and f are the same picture.
+            sample_pictures.make_picture(
+                f"/x/{name}", (1.0,), "e" if name == "f" else name, split
             )
             for name, split in splits.items()
         ),
-        dropped=(),
-        fingerprint="",
     )
 
 

@@ -108,6 +108,16 @@ def _varied(seed: int, layers: list[keras.Layer]) -> keras.Model:
     return model
 
 
+def _assert_as_in_keras(model):
+    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
+    np.testing.assert_allclose(
+        inference.compile_step(model)(tf.constant(images)),
+        model(images, training=False),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
 _KINDS = {
     "plain": lambda: [keras.layers.Conv2D(4, 3)],
     "without bias": lambda: [keras.layers.Conv2D(4, 3, use_bias=False)],
@@ -127,13 +137,7 @@ _KINDS = {
 @pytest.mark.parametrize("kind", _KINDS)
 def test_compiled_inference_is_that_of_keras(kind):
     model = _varied(0, [*_KINDS[kind](), keras.layers.BatchNormalization()])
-    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
-    np.testing.assert_allclose(
-        inference.compile_step(model)(tf.constant(images)),
-        model(images, training=False),
-        rtol=1e-4,
-        atol=1e-4,
-    )
+    _assert_as_in_keras(model)
 
 
 def test_a_convolution_that_others_read_too_stays_what_it_is():
@@ -158,13 +162,7 @@ def test_layers_in_models_in_models_are_meant_too():
     with fast_batch_norm.accelerate(model):
         assert "call" in vars(inner.layers[-1])
         assert "call" in vars(middle.layers[-1])
-    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
-    np.testing.assert_allclose(
-        inference.compile_step(model)(tf.constant(images)),
-        model(images, training=False),
-        rtol=1e-4,
-        atol=1e-5,
-    )
+    _assert_as_in_keras(model)
 
 
 def test_layers_that_are_called_twice_keep_their_calls_apart():
@@ -177,13 +175,7 @@ def test_layers_that_are_called_twice_keep_their_calls_apart():
     model = keras.Model(inputs, maps)
     for weight in model.weights:
         weight.assign(generator.uniform(0.2, 0.6, weight.shape))
-    images = generator.normal(size=[3, 9, 9, 6]).astype("f4")
-    np.testing.assert_allclose(
-        inference.compile_step(model)(tf.constant(images)),
-        model(images, training=False),
-        rtol=1e-4,
-        atol=1e-4,
-    )
+    _assert_as_in_keras(model)
 
 
 def test_half_precision_is_left_to_keras():

@@ -9,20 +9,22 @@ from tf_finetune.backbones import build
 from tf_finetune.config import picture_options
 from tf_finetune.model import freeze_boundary, inference
 
-_SIZE = {"image_size": 16, "resize": "squash"}
-
-_BLACK = picture_options.PixelOptions(background="black")
-_SCALED = picture_options.PixelOptions(pixel_range=(0, 4095))
+_SQUARE = picture_options.Square(16)
+_BLACK, _SCALED = (
+    picture_options.Square(16, pixels=picture_options.PixelOptions(**changes))
+    for changes in ({"background": "black"}, {"pixel_range": (0, 4095)})
+)
 
 _KEY = (
     "import keras\n"
     "from tf_finetune.backbones import build\n"
+    "from tf_finetune.config import picture_options\n"
     "from tf_finetune.model import freeze_boundary\n"
     "{before}"
     "keras.utils.set_random_seed(0)\n"
     "model = build.build('mobilenet_v3_small', image_size=32).model\n"
-    "options = dict(image_size=32, resize='squash')\n"
-    "print(freeze_boundary.hash_network(model, **options))\n"
+    "square = picture_options.Square(32)\n"
+    "print(freeze_boundary.hash_network(model, square))\n"
 )
 
 
@@ -208,16 +210,16 @@ def test_the_key_differs_for_whatever_changes_what_comes_out(monkeypatch):
     model = _extractor()
     pooling = model.layers[-2]
     found = [
-        freeze_boundary.hash_network(model, **_SIZE),
-        freeze_boundary.hash_network(_extractor(seed=1), **_SIZE),
-        freeze_boundary.hash_network(_extractor(rate=0.1), **_SIZE),
-        freeze_boundary.hash_network(model, image_size=17, resize="squash"),
-        freeze_boundary.hash_network(model, image_size=16, resize="crop"),
-        freeze_boundary.hash_network(model, **_SIZE, pixels=_BLACK),
-        freeze_boundary.hash_network(model, **_SIZE, pixels=_SCALED),
+        freeze_boundary.hash_network(model, _SQUARE),
+        freeze_boundary.hash_network(_extractor(seed=1), _SQUARE),
+        freeze_boundary.hash_network(_extractor(rate=0.1), _SQUARE),
+        freeze_boundary.hash_network(model, picture_options.Square(17)),
+        freeze_boundary.hash_network(model, picture_options.Square(16, "crop")),
+        freeze_boundary.hash_network(model, _BLACK),
+        freeze_boundary.hash_network(model, _SCALED),
         freeze_boundary.hash_network(
             keras.Model(model.inputs[0], [model.outputs[0], pooling.output]),
-            **_SIZE,
+            _SQUARE,
         ),
     ]
     changed = _extractor()
@@ -225,9 +227,9 @@ def test_the_key_differs_for_whatever_changes_what_comes_out(monkeypatch):
     value = np.array(kernel)
     value[0, 0, 0, 0] += 1e-6
     kernel.assign(value)
-    found.append(freeze_boundary.hash_network(changed, **_SIZE))
+    found.append(freeze_boundary.hash_network(changed, _SQUARE))
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "other kernels")
-    found.append(freeze_boundary.hash_network(model, **_SIZE))
+    found.append(freeze_boundary.hash_network(model, _SQUARE))
     monkeypatch.undo()
     assert len(set(found)) == len(found)
-    assert freeze_boundary.hash_network(_extractor(), **_SIZE) == found[0]
+    assert freeze_boundary.hash_network(_extractor(), _SQUARE) == found[0]

@@ -9,12 +9,6 @@ from tf_finetune.config import command_configs, options
 from tf_finetune.preflight import evaluate
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestEvaluationSource:
     @pytest.fixture
     def source(self, here):

@@ -9,21 +9,7 @@ from tf_finetune.config import command_configs, options
 from tf_finetune.preflight import export, finished_run_files
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestExport:
-    @pytest.fixture
-    def finished(self, here):
-        """A folder that says what a finished run without validation says."""
-        files.write_json(here / "run.json", {"status": "finished"})
-        files.write_json(here / "data.json", {"images": {"train": 9}})
-        files.write_text(here / "run.flags", "--data=pictures\n")
-        return here
-
     def _config(self, folder, **keywords):
         return options.from_keywords(
             command_configs.ExportConfig, {"workdir": str(folder), **keywords}

@@ -7,22 +7,13 @@ from tf_finetune.config import command_configs, options
 from tf_finetune.preflight import evaluate, export, predict
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestWriting:
     """What is written at the end is tried at the start."""
 
     @pytest.fixture
-    def finished(self, here):
-        files.write_json(here / "run.json", {"status": "finished"})
-        files.write_json(here / "data.json", {"images": {"train": 9}})
-        files.write_text(here / "run.flags", "--data=pictures\n")
-        (here / "file").write_text("")
-        return here
+    def finished(self, finished):
+        (finished / "file").write_text("")
+        return finished
 
     _COMMANDS = (
         (command_configs.ExportConfig, export.check_export, {}),
@@ -66,3 +57,31 @@ class TestWriting:
         output = str(finished / "other" / "new" / "deep")
         check(options.from_keywords(config, {**given, "output": output}))
         assert not list((finished / "other").iterdir())
+
+    @pytest.mark.parametrize("command", _COMMANDS[1:])
+    @pytest.mark.parametrize("name", ["run.json", "model.keras", "link.csv"])
+    def test_files_of_a_run_are_not_written_over(self, finished, command, name):
+        (finished / "model.keras").write_text("")
+        (finished / "link.csv").symlink_to("predictions.csv")
+        (finished / "predictions.csv").write_text("")
+        config, check, more = command
+        given = {"workdir": str(finished), "output": name, **more}
+        with pytest.raises(errors.UsageError, match="a file of the run in"):
+            check(options.from_keywords(config, given))
+
+    def test_the_data_is_not_written_over(self, finished):
+        config = command_configs.PredictConfig(
+            workdir=str(finished), data="file", output=str(finished / "file")
+        )
+        with pytest.raises(errors.UsageError, match="it is --data itself"):
+            predict.check_prediction(config)
+
+    def test_masks_are_not_written_into_a_workdir(self, finished):
+        files.write_text(
+            finished / "run.flags", "--data=x\n--task=segmentation"
+        )
+        config = command_configs.PredictConfig(
+            workdir=str(finished), data="1.png", output=str(finished)
+        )
+        with pytest.raises(errors.UsageError, match="is the workdir of a run"):
+            predict.check_prediction(config)

@@ -7,12 +7,6 @@ from tf_finetune.config import command_configs
 from tf_finetune.preflight import predict
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestPrediction:
     @pytest.mark.parametrize(
         ("task", "output", "message"),
@@ -44,4 +38,15 @@ class TestPrediction:
             workdir=str(here), data="x", output=str(here)
         )
         with pytest.raises(errors.UsageError, match="written: it is a folder"):
+            predict.check_prediction(config)
+
+    @pytest.mark.parametrize("name", ["masks.csv", "masks.CSV", "file"])
+    def test_masks_do_not_fit_into_a_table(self, here, name):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_text(here / "run.flags", "--data=x\n--task=segmentation\n")
+        files.write_text(here / "file", "")
+        config = command_configs.PredictConfig(
+            workdir=str(here), data="x", output=str(here / name)
+        )
+        with pytest.raises(errors.UsageError, match="must be a folder"):
             predict.check_prediction(config)

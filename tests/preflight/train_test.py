@@ -15,12 +15,6 @@ def _config(**keywords):
     )
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class TestAbsolute:
     def test_relative_paths_that_exist_become_absolute(self, here):
         (here / "pictures").mkdir()
@@ -82,6 +76,10 @@ def test_what_several_replicas_cannot_do_is_refused(changes, message):
         (
             {"head_layers": "8,relu", "head_start_strength": 0.1},
             "--head_start_strength is for a linear head",
+        ),
+        (
+            {"gradient_accumulation_steps": 9, "batch_size": 8},
+            "divides the 8 pictures of a step",
         ),
         ({"layer_decay": 1.5}, "--layer_decay must be"),
         ({"layer_decay": 0}, "--layer_decay must be"),

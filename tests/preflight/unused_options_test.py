@@ -5,6 +5,7 @@ import pathlib
 import typing
 
 import pytest
+import sample_pictures
 from absl import flags
 
 from tf_finetune import cli, errors
@@ -13,9 +14,9 @@ from tf_finetune.config import (
     command_configs,
     conditions,
     options,
+    teacher_options,
     train_config,
 )
-from tf_finetune.data import examples
 from tf_finetune.data import splits as data_splits
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.heads import catalog as heads
@@ -149,7 +150,7 @@ def _around(flag: str, chosen: str) -> dict:
     found = {flag: chosen}
     if chosen in ("pairs", "tfds_masks"):
         found["task"] = "segmentation"
-    if flag == "objective" and chosen != objectives.SUPERVISED:
+    if flag == "objective" and chosen != teacher_options.SUPERVISED:
         found["unlabeled_data"] = "somewhere"
     return found
 
@@ -470,9 +471,7 @@ def test_columns_of_other_pictures_are_for_tables(finished, tmp_path):
 
 
 def test_splits_that_pictures_bring_are_what_is_looked_at():
-    picture = examples.Picture(
-        path="a", label="b", sha256="c", width=1, height=1, split="validation"
-    )
+    picture = sample_pictures.make_picture("a", "b", "c", "validation")
     config = _config(validation_fraction=0.5)
     inspected = type("Inspected", (), {"pictures": (picture,)})
     with pytest.raises(errors.UsageError, match="brings one"):

@@ -46,6 +46,22 @@ def test_an_impossible_call_is_refused(keywords, words):
         command.recipe_run(_config(**keywords), report=print)
 
 
+def test_a_file_in_place_of_the_folder_is_refused_before_any_work(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(command, "_decide", None)
+    (tmp_path / "file").write_text("")
+    config = _config(
+        data="digits:0-1",
+        backbone="small_cnn",
+        weights="digits",
+        image_size=32,
+        output=str(tmp_path / "file"),
+    )
+    with pytest.raises(errors.UsageError, match="written: it is a file"):
+        command.recipe_run(config, report=print)
+
+
 @pytest.mark.slow
 def test_a_recipe_keeps_to_its_budget_and_trains_nothing_that_is_kept(
     tmp_path,

@@ -131,3 +131,17 @@ def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):
         each.learning_rate
         for each in candidates.list_candidates(with_given.facts)
     } == {2e-4}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"learning_rate": 1e-3, "trainable": "top"}, "--trainable and --lear"),
+        ({"cache": "on", "optimizer": "sgd"}, "--cache=on and --optimizer=sgd"),
+    ],
+)
+def test_settings_that_leave_nothing_to_try_are_named(make_facts, given, words):
+    note = decide._explain_no_trials(make_facts(given))
+    assert note.startswith(f"Nothing is left to try: {words}")
+    assert note.endswith("are given, or named by --recipe_skip.")
+    assert not decide._explain_no_trials(make_facts({"cache": "on"}))

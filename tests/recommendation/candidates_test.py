@@ -61,6 +61,11 @@ def test_the_accuracy_of_published_weights_does_not_count_for_a_file(tmp_path):
     assert found.prior is None
 
 
+def test_an_empty_name_of_weights_is_refused():
+    with pytest.raises(errors.UsageError, match="or resnet50 alone for its"):
+        _list(backbones="resnet50=")
+
+
 def test_candidates_of_one_network_are_labeled_by_their_weights(tmp_path):
     names = [
         f"mobilenet@0.25={_write(tmp_path / 'a' / 'one.h5')}",

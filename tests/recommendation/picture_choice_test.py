@@ -2,19 +2,16 @@
 
 import collections
 
+import sample_pictures
+
 from tf_finetune.data import examples
 from tf_finetune.recommendation import picture_choice
 
 
 def _pictures(**counts: int) -> list[examples.Picture]:
     return [
-        examples.Picture(
-            path=f"{label}/{number}.jpg",
-            label=label,
-            sha256=f"{label}{number}",
-            width=9,
-            height=9,
-            split="train",
+        sample_pictures.make_picture(
+            f"{label}/{number}.jpg", label, f"{label}{number}", "train", side=9
         )
         for label, count in counts.items()
         for number in range(count)

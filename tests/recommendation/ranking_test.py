@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
 from tf_finetune.config import options, recommend_config
-from tf_finetune.data import examples
 from tf_finetune.recommendation import (
     candidates,
     feature_scores,
@@ -102,12 +102,8 @@ def _candidates(*labels):
 
 def _pictures(count):
     return [
-        examples.Picture(
-            path=f"{label}/{number}",
-            label=label,
-            sha256=f"{label}{number}",
-            width=9,
-            height=9,
+        sample_pictures.make_picture(
+            f"{label}/{number}", label, f"{label}{number}", side=9
         )
         for label in "ab"
         for number in range(count)

@@ -2,10 +2,10 @@
 
 import keras
 import pytest
+import quiet
 import torch_files
 import torch_golden as golden
 
-import tf_finetune as tff
 from tf_finetune import errors
 from tf_finetune.backbones import build
 from tf_finetune.config import options, train_config
@@ -28,7 +28,7 @@ def test_a_run_is_filled_once_and_says_from_what(
     weights, picture_folder, tmp_path, caplog
 ):
     def run(name):
-        return tff.fine_tune(
+        return quiet.fine_tune(
             picture_folder,
             backbone="mobilenet@0.25",
             init_from=f"mobilenet@0.5={weights}",
@@ -36,7 +36,6 @@ def test_a_run_is_filled_once_and_says_from_what(
             trainable="head",
             workdir=tmp_path / name,
             cache_dir=tmp_path / "cache",
-            report=lambda text: None,
             recipe="none",
         )
 

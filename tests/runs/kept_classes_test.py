@@ -12,28 +12,30 @@ from tf_finetune import errors
 _QUIET = {"report": lambda text: None}
 
 
-@pytest.fixture(scope="module")
-def settings():
-    return {
-        "backbone": "small_cnn",
-        "image_size": 32,
-        "epochs": 0,
-        "seed": 3,
-        "validation_fraction": 0.2,
-        "test_fraction": 0.2,
-    }
+_SETTINGS = {
+    "backbone": "small_cnn",
+    "image_size": 32,
+    "epochs": 0,
+    "seed": 3,
+    "validation_fraction": 0.2,
+    "test_fraction": 0.2,
+}
 
 
-@pytest.fixture(scope="module")
-def earlier(picture_folder, settings, tmp_path_factory):
-    """A run on the classes "bright" and "dark"."""
+def _train(data, start, place, **changes):
     return tff.fine_tune(
-        picture_folder,
-        weights="digits",
-        workdir=str(tmp_path_factory.mktemp("earlier") / "run"),
-        **settings,
-        **_QUIET,
+        data,
+        weights=str(start),
+        workdir=str(place),
+        **{**_SETTINGS, **_QUIET, **changes},
     )
+
+
+@pytest.fixture(scope="module")
+def earlier(picture_folder, tmp_path_factory):
+    """A run on the classes "bright" and "dark"."""
+    place = tmp_path_factory.mktemp("earlier") / "run"
+    return _train(picture_folder, "digits", place)
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +55,14 @@ def more_pictures(picture_folder, tmp_path_factory):
 
 
 def test_kept_columns_are_bit_equal_and_new_ones_are_solved(
-    earlier, more_pictures, settings, tmp_path
+    earlier, more_pictures, tmp_path
 ):
-    run = tff.fine_tune(
+    run = _train(
         more_pictures,
-        weights=str(earlier.workdir),
+        earlier.workdir,
+        tmp_path / "run",
         classes="keep",
         class_map="night:dark",
-        workdir=str(tmp_path / "run"),
-        **settings,
-        **_QUIET,
     )
     assert run.class_names == ("bright", "night", "stripes")
     before = earlier.model.get_layer("logits").get_weights()
@@ -91,20 +91,19 @@ def others(more_pictures, picture_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def extended(earlier, others, settings, tmp_path_factory):
+def extended(earlier, others, tmp_path_factory):
     """A fine-tuned run on new classes alone, beside those of the earlier."""
-    return tff.fine_tune(
+    return _train(
         others,
-        weights=str(earlier.workdir),
+        earlier.workdir,
+        tmp_path_factory.mktemp("extended") / "run",
         classes="keep",
-        workdir=str(tmp_path_factory.mktemp("extended") / "run"),
         class_weight="balanced",
         label_smoothing=0.1,
         ema_momentum=0.9,
         augmentation="none",
         trainable="all",
-        **{**settings, "epochs": 2},
-        **_QUIET,
+        epochs=2,
     )
 
 
@@ -143,34 +142,33 @@ def test_classes_without_pictures_are_still_recognized(
     assert extended.evaluation["train"]["accuracy"] > 0.8
 
 
+def test_a_run_with_classes_without_pictures_is_evaluated_again(extended):
+    found = tff.evaluate(extended.workdir, **_QUIET)
+    for split in ("train", "validation", "test"):
+        assert (
+            found[split]["accuracy"] == extended.evaluation[split]["accuracy"]
+        )
+
+
 def test_one_new_class_alone_is_learned_beside_kept_ones(
-    earlier, others, settings, tmp_path
+    earlier, others, tmp_path
 ):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "noise").symlink_to(others / "noise")
-    run = tff.fine_tune(
+    run = _train(
         tmp_path / "one",
-        weights=str(earlier.workdir),
+        earlier.workdir,
+        tmp_path / "run",
         classes="keep",
         class_map=":bright",
-        workdir=str(tmp_path / "run"),
-        **settings,
-        **_QUIET,
     )
     assert run.class_names == ("noise", "dark")
     assert np.isfinite(run.model.get_layer("logits").get_weights()[0]).all()
 
 
-def test_pictures_of_other_classes_alone_are_refused(
-    earlier, others, settings, tmp_path
-):
+def test_pictures_of_other_classes_alone_are_refused(earlier, others, tmp_path):
     with pytest.raises(errors.UsageError, match="none of the classes"):
-        tff.fine_tune(
-            others,
-            weights=str(earlier.workdir),
-            classes="keep_present",
-            workdir=str(tmp_path / "run"),
-            **settings,
-            **_QUIET,
+        _train(
+            others, earlier.workdir, tmp_path / "run", classes="keep_present"
         )
     assert not (tmp_path / "run").exists()

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sample_pictures
 
 from tf_finetune import errors, files
-from tf_finetune.data import examples
 from tf_finetune.runs import moved_pictures, parity_record
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files
@@ -22,21 +22,14 @@ def data(tmp_path):
         path = tmp_path / f"{index}.png"
         path.write_bytes(bytes([index]))
         pictures.append(
-            examples.Picture(
-                path=str(path),
-                label="ab"[index % 2],
-                sha256=files.sha256(path),
-                width=1,
-                height=1,
-                split="train" if index < 3 else "validation",
+            sample_pictures.make_picture(
+                path,
+                "ab"[index % 2],
+                files.sha256(path),
+                "train" if index < 3 else "validation",
             )
         )
-    return examples.ImageData(
-        class_names=("a", "b"),
-        pictures=tuple(pictures),
-        dropped=(),
-        fingerprint="",
-    )
+    return sample_pictures.make_data(("a", "b"), pictures)
 
 
 _SAID = np.array([[0.25, 0.75], [0.5, 0.5]])

@@ -4,10 +4,10 @@ import json
 import math
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
-from tf_finetune.data import examples
 from tf_finetune.inputs import input_protocol, input_rows
 from tf_finetune.runs import moved_pictures, row_record
 from tf_finetune.workdir import workdir_files
@@ -36,9 +36,7 @@ def described(tmp_path):
         },
     )
     pictures = tuple(
-        examples.Picture(
-            path=path, label="x", sha256=files.sha256(path), width=1, height=1
-        )
+        sample_pictures.make_picture(path, "x", files.sha256(path))
         for path in paths
     )
     joined = input_rows.JoinedRows(rows=(row,), pictures=(pictures,))

@@ -4,9 +4,10 @@ import os
 
 import numpy as np
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
-from tf_finetune.data import examples, unlabeled_files
+from tf_finetune.data import unlabeled_files
 from tf_finetune.runs import candidates, semi_supervised_run, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.workdir import workdir_files
@@ -16,13 +17,7 @@ def _pool(*contents):
     return unlabeled_files.Pool(
         found=len(contents),
         pictures=tuple(
-            examples.Picture(
-                path=f"{number}.png",
-                label=None,
-                sha256=each,
-                width=9,
-                height=9,
-            )
+            sample_pictures.make_picture(f"{number}.png", None, each, side=9)
             for number, each in enumerate(contents)
         ),
         dropped=(),

@@ -11,55 +11,12 @@ import pytest
 from tf_finetune import errors
 from tf_finetune.adaptation import adapter_file, composition
 from tf_finetune.config import options
-from tf_finetune.data import scan
 from tf_finetune.model import assembly
-from tf_finetune.runs import adapter_record, run_plan, run_preparation
-from tf_finetune.runs import staged_fine_tuning as staged
-from tf_finetune.runs import train as runs
-from tf_finetune.tasks import catalog as tasks
+from tf_finetune.runs import adapter_record, fine_tune_stage, run_plan
 from tf_finetune.training import fit, optimizer_state
-from tf_finetune.training.checkpoints import checkpoint_callback, state_file
-from tf_finetune.workdir import workdir_files
+from tf_finetune.training.checkpoints import state_file
 
 _STAGES = "head,top:1,lora+norm/top:2,all:1@5e-4"
-
-
-class _Killed(Exception):
-    pass
-
-
-def _prepare(config, place, held):
-    inspected = scan.list_and_inspect(
-        config.data,
-        tasks.TASKS.get("classification").labels,
-        cache_dir=config.output.cache_folder,
-    )
-    return run_preparation.prepare_run(config, inspected, place, held)
-
-
-@pytest.fixture(scope="module")
-def train_at(sample_run, tmp_path_factory):
-    """Trains stages in a workdir of the given name, from new weights."""
-    with contextlib.ExitStack() as held:
-
-        def train(name, stages=_STAGES):
-            config = options.replace(
-                sample_run.config,
-                epochs=10,
-                stages=stages,
-                cache="on",
-                dropout=0.2,
-                checkpoint_every_steps=1,
-            )
-            folder = tmp_path_factory.getbasetemp() / "adapters" / name
-            place = workdir_files.Workdir(folder)
-            place.checkpoints.mkdir(parents=True, exist_ok=True)
-            # As a process that begins does.
-            context = _prepare(config, place, held)
-            context = dataclasses.replace(context, place=place, shared=place)
-            return context, runs.run_stages(context)
-
-        yield train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,19 +33,19 @@ class _Watched:
 
 
 @pytest.fixture(scope="module")
-def trained(train_at):
+def trained(train_stages):
     """The finished stages, watched at their beginnings and ends."""
     watched = []
-    fit_stage, fit_model = staged._fit_stage, fit.fit
+    fit_stage, fit_model = fine_tune_stage.fit_stage, fit.fit
 
     def copy(stage):
         return assembly.copy_values(stage.assembly.backbone.model.weights)
 
-    def spy(stage, name, trainer, feed, table):
+    def spy(stage, trainer, feed, **named):
         seen = {}
 
-        def fit_and_look(model, *given, **named):
-            outcome = fit_model(model, *given, **named)
+        def fit_and_look(model, *given, **options):
+            outcome = fit_model(model, *given, **options)
             adapter = stage.adapted.adapter
             seen["trained"] = copy(stage)
             numbers = adapter.numbers if adapter else {}
@@ -98,7 +55,7 @@ def trained(train_at):
         before, begun = copy(stage), optimizer_state.capture_state(trainer)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fit, "fit", fit_and_look)
-            outcome = fit_stage(stage, name, trainer, feed, table)
+            outcome = fit_stage(stage, trainer, feed, **named)
         (path, *_) = stage.shared.checkpoints.glob("epoch-*.checkpoint")
         saved = state_file.read(path, limit=1 << 24, within=path.parent)
         watched.append(
@@ -114,8 +71,8 @@ def trained(train_at):
         return outcome
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staged, "_fit_stage", spy)
-        return *train_at("whole"), watched
+        patch.setattr(fine_tune_stage, "fit_stage", spy)
+        return *train_stages("whole", _STAGES), watched
 
 
 def _assert_equal(ours, theirs):
@@ -193,40 +150,11 @@ def test_checkpoints_of_an_adapter_leave_the_backbone_out(trained):
 
 @pytest.mark.slow
 def test_a_run_killed_in_an_adapter_and_at_its_end_ends_in_the_same_weights(
-    train_at, trained, monkeypatch
+    train_killed_stages, trained
 ):
-    save, capture = (
-        checkpoint_callback.CheckpointCallback._save,
-        optimizer_state.capture_state,
-    )
-    ended, killed = [], set()
-
-    def die_at(moment):
-        # Within the adapter's stage, and where it has ended: then it is
-        # restored and merged again.
-        if moment in {("lora+norm/top", 1, 1), 2} - killed:
-            killed.add(moment)
-            raise _Killed
-
-    def save_and_die(keeper, place, sums):
-        save(keeper, place, sums)
-        die_at((place.stage, place.epoch, place.step))
-
-    def capture_and_die(trainer):
-        ended.append(trainer)
-        die_at(len(ended))
-        return capture(trainer)
-
-    monkeypatch.setattr(
-        checkpoint_callback.CheckpointCallback, "_save", save_and_die
-    )
-    monkeypatch.setattr(optimizer_state, "capture_state", capture_and_die)
-    for _ in range(2):
-        ended.clear()
-        with pytest.raises(_Killed):
-            train_at("killed")
-    ended.clear()
-    _, resumed = train_at("killed")
+    # Where the adapter's stage has ended, it is restored and merged again.
+    moments = {("lora+norm/top", 1, 1), 2}
+    _, resumed = train_killed_stages(moments, "killed", _STAGES)
     _, whole, _ = trained
     assert resumed.table == whole.table
     _assert_equal(resumed.fine_tuned.weights, whole.fine_tuned.weights)
@@ -275,8 +203,8 @@ def test_no_adapter_is_written_where_other_stages_moved_the_backbone(
     )
 
 
-def test_an_adapter_on_the_pretrained_weights_is_written(train_at, caplog):
-    context, result = train_at("alone", "lora/top:1")
+def test_an_adapter_on_the_pretrained_weights_is_written(train_stages, caplog):
+    context, result = train_stages("alone", "lora/top:1")
     saved = adapter_file.read(_write_adapter(context, result, caplog))
     assert saved.options.adaptation == "lora"
     assert saved.options.trainable == ("top",)
@@ -287,7 +215,7 @@ def test_an_adapter_on_the_pretrained_weights_is_written(train_at, caplog):
     )
 
 
-def test_the_same_adapter_twice_is_refused(sample_run):
+def test_the_same_adapter_twice_is_refused(prepare_run, sample_run):
     config = options.replace(
         sample_run.config, epochs=10, stages="adapter:1,lora/top:1"
     )
@@ -295,4 +223,4 @@ def test_the_same_adapter_twice_is_refused(sample_run):
         contextlib.ExitStack() as held,
         pytest.raises(errors.UsageError, match="trains no weight that the"),
     ):
-        _prepare(config, sample_run.place, held)
+        prepare_run(config, sample_run.place, held)

@@ -125,6 +125,25 @@ def test_a_config_of_no_network_is_one_sentence(tmp_path, config, words):
 
 
 @pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "not a zip"),
+        (lambda path: path.write_bytes(b""), "file signature not found"),
+        (lambda path: path.unlink(), "read: No such file or directory. Train"),
+    ],
+)
+def test_a_damaged_file_is_named_once_with_one_advice(tmp_path, damage, reason):
+    path = _write(tmp_path / "m.keras", _model())
+    damage(path)
+    with pytest.raises(errors.RunError, match=reason) as found:
+        model_configs.read_checked_config(path, within=tmp_path)
+    text = str(found.value)
+    assert text.count(str(path)) == 1
+    assert text.endswith("Train it again, or copy its folder again.")
+    assert "Copy or download" not in text
+
+
+@pytest.mark.parametrize(
     "name",
     ["../x", "/etc/x", "assets/../../x", "..\\x", "C:\\x", "a/b/../../.."],
 )

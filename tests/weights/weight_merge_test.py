@@ -55,6 +55,15 @@ def _inside_another(body):
     )
 
 
+def _assert_refused(model, path, words):
+    """Asserts that the weights of a file are refused and none is taken."""
+    before = model.get_weights()
+    with pytest.raises(errors.RunError, match=words):
+        weight_merge.merge(model, weights_file.read_weights(path))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".keras"])
 @pytest.mark.parametrize("around", ["nothing", "top", "model"])
 def test_weights_arrive_exactly(tmp_path, randomize, suffix, around):
@@ -223,7 +232,6 @@ def test_a_random_kernel_is_not_left_in_front_of_others(
     x = keras.layers.Dense(3, name="a")(images)
     x = keras.layers.Dense(3, name="b")(x)
     model = keras.Model(images, keras.layers.Dense(9, name="c")(x))
-    before = model.get_weights()
     layers = {
         "a": {"k": first, "b": np.ones(3, "f4")},
         "b": {"k": np.ones((3, 3), "f4"), "b": np.ones(3, "f4")},
@@ -232,25 +240,14 @@ def test_a_random_kernel_is_not_left_in_front_of_others(
     if first is None:
         del layers["a"]
     path = write_classic(tmp_path / "x.h5", layers)
-    with pytest.raises(
-        errors.RunError, match=f"1 of 3 layers with kernels .*: {words}"
-    ):
-        weight_merge.merge(model, weights_file.read_weights(path))
-    for old, new in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    words = f"1 of 3 layers with kernels .*: {words}"
+    _assert_refused(model, path, words)
 
 
 def test_other_width_is_an_error_that_says_so(tmp_path, randomize):
     network = randomize(_network(width=6))
     network.save_weights(tmp_path / "x.weights.h5")
-    ours = _ours()
-    before = ours.get_weights()
-    with pytest.raises(errors.RunError, match="another width or size"):
-        weight_merge.merge(
-            ours, weights_file.read_weights(tmp_path / "x.weights.h5")
-        )
-    for old, new in zip(before, ours.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    _assert_refused(_ours(), tmp_path / "x.weights.h5", "another width or size")
 
 
 def test_other_network_is_an_error_with_names_of_both(tmp_path, write_classic):
@@ -272,14 +269,9 @@ def test_values_that_are_no_numbers_leave_the_model_alone(
     variable = network.get_layer("down").weights[-1]
     variable.assign(np.full(variable.shape, value, np.float32))
     network.save_weights(tmp_path / "x.weights.h5")
-    ours = _ours()
-    before = ours.get_weights()
-    with pytest.raises(errors.RunError, match="NaN or infinite.*'down_norm'"):
-        weight_merge.merge(
-            ours, weights_file.read_weights(tmp_path / "x.weights.h5")
-        )
-    for old, new in zip(before, ours.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
+    _assert_refused(
+        _ours(), tmp_path / "x.weights.h5", "NaN or infinite.*'down_norm'"
+    )
 
 
 def test_deeper_network_is_not_taken_for_a_top(tmp_path, write_classic):

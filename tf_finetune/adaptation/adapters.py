@@ -71,6 +71,7 @@ def _group_by_layer(
     found: dict[str, dict[int, keras.Variable]] = {}
     for change in changes:
         own = found.setdefault(change.site.owner, {})
+        # By identity: two changes of a layer may train the same variable.
         own |= {id(each): each for each in change.numbers.values()}
     names = [layer.name for layer in built.backbone.model.layers]
     return {n: [*found[n].values()] for n in names if n in found}
@@ -113,6 +114,7 @@ def _check_effect(
         has_changes: Whether it changes any.
     """
     where = f"--trainable={options.to_text(chosen.trainable)}"
+    # Patterns of --adapter_layers name kernels, which LoRA alone changes.
     if name != "lora":
         if not has_changes:
             raise errors.UsageError(
@@ -123,6 +125,7 @@ def _check_effect(
     unmatched = lora.find_unmatched(sites, chosen.adapter_layers)
     if not unmatched:
         return
+    # At most 40 names are shown: networks have hundreds of kernels.
     with_kernels = [e.owner for e in sites if kernels.list_kernels(e.layer)]
     listed = ", ".join(dict.fromkeys(with_kernels[:40])) or "none"
     raise errors.UsageError(

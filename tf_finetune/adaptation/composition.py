@@ -150,6 +150,7 @@ def build_beside(
     added = assembly.replace_head(
         built, saved.options, _find_task(saved), saved.class_names
     )
+    # Heads on strided maps build the backbone with another stride.
     if added.backbone.model is not built.backbone.model:
         raise errors.UsageError(
             f"The head {saved.options.head} builds its backbone again, so that "
@@ -206,7 +207,9 @@ def add_changes(
         for target, value in adapter.compute_weights():
             key = id(target)
             targets[key] = target
+            # W₀: every part changes the same weights.
             before.setdefault(key, np.array(target))
+            # Δₖ of this adapter.
             change = np.asarray(value) - before[key]
             sums[key] = sums.get(key, 0) + np.float32(factor) * change
     for key, target in targets.items():

@@ -74,15 +74,4 @@ def _convolution(
 ) -> keras.KerasTensor:
     # One pixel on both sides, as PyTorch pads; "same" with a stride does not.
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
-    x = keras.layers.Conv2D(
-        filters,
-        3,
-        strides=stride,
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    # PyTorch's defaults: eps 1e-5, momentum 0.1, which is 0.9 in Keras.
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
-    )(x)
+    return resnet.convolve(x, filters, kernel=3, stride=stride, name=name)

@@ -39,7 +39,7 @@ def _resnet(
 ) -> keras.Model:
     # As PyTorch pads; "same" with a stride pads the end more.
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
-    x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
+    x = convolve(x, 64, kernel=7, stride=2, name="conv1")
     x = keras.layers.ReLU(name="conv1_relu")(x)
     # After a ReLU, zero padding is as good as padding with minus infinity.
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
@@ -85,21 +85,30 @@ def _block(
     # Option B: an identity, or a 1 x 1 projection where the shape changes.
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
-        shortcut = _convolution(
+        shortcut = convolve(
             x, filters, kernel=1, stride=stride, name=f"{name}_0"
         )
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_1_pad")(x)
-    x = _convolution(x, filters, kernel=3, stride=stride, name=f"{name}_1")
+    x = convolve(x, filters, kernel=3, stride=stride, name=f"{name}_1")
     x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
     x = keras.layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
-    x = _convolution(x, filters, kernel=3, stride=1, name=f"{name}_2")
+    x = convolve(x, filters, kernel=3, stride=1, name=f"{name}_2")
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
     return keras.layers.ReLU(name=f"{name}_out")(x)
 
 
-def _convolution(
+def convolve(
     x: keras.KerasTensor, filters: int, *, kernel: int, stride: int, name: str
 ) -> keras.KerasTensor:
+    """Adds a convolution without padding and bias, and a batch norm.
+
+    Args:
+        x: [batch, height, width, channels].
+        filters: Channels of the result.
+        kernel: Side of the kernel, pixels.
+        stride: Of both sides.
+        name: The layers are called NAME_conv and NAME_bn.
+    """
     x = keras.layers.Conv2D(
         filters,
         kernel,

@@ -158,11 +158,12 @@ def _list_adapter_words() -> list[str]:
 
 
 def _parse_epochs(text: str, entry: str) -> int:
-    if text.strip().isdecimal() and int(text) > 0:
-        return int(text)
+    digits = text.strip()
+    if digits.isdecimal() and len(digits) < 10 and int(digits) > 0:
+        return int(digits)
     raise errors.UsageError(
-        f"--stages: the epochs of {entry!r} must be a whole number of at least "
-        f"1, got {text!r}. {_NOTATION}"
+        f"--stages: the epochs of {entry!r} must be a whole number of up to "
+        f"nine digits, at least 1, got {text!r}. {_NOTATION}"
     )
 
 

@@ -237,10 +237,9 @@ class ModelOptions:
     def __post_init__(self) -> None:
         option_types.require_range(self, "image_size", at_least=8)
         option_types.require_range(self, "head_units", at_least=1)
-        if self.output_stride not in (8, 16, 32):
+        if (stride := self.output_stride) not in (8, 16, 32):
             raise errors.UsageError(
-                "--output_stride must be 8, 16 or 32, got "
-                f"{self.output_stride}."
+                f"--output_stride must be 8, 16 or 32, got {stride}."
             )
         option_types.require_range(self, "dropout", at_least=0, below=1)
         option_types.require_range(self, "l2", at_least=0)
@@ -255,11 +254,14 @@ class ModelOptions:
         )
         _check_trainable(self.trainable)
 
+    def make_square(self, image_size: int) -> picture_options.Square:
+        """Returns the square of this side that pictures are decoded into."""
+        return picture_options.Square(image_size, self.resize, self.pixels)
+
     @property
     def trains_head_only(self) -> bool:
         """Whether fine-tuning trains the head only (`--trainable=head`)."""
-        is_frozen = self.adaptation == "freeze"
-        return is_frozen and set(self.trainable) == {"head"}
+        return self.adaptation == "freeze" and set(self.trainable) == {"head"}
 
     @property
     def keeps_classes(self) -> bool:
@@ -277,8 +279,7 @@ class ModelOptions:
         if self.layer_decay != "auto":
             return self.layer_decay
         # Random weights have no early layers that are worth keeping.
-        is_pretrained = self.weights != "none"
-        decays = self.moves_all_layers and is_pretrained
+        decays = self.moves_all_layers and self.weights != "none"
         return DEFAULT_LAYER_DECAY if decays else 1.0
 
 

@@ -3,14 +3,19 @@
 import contextlib
 import dataclasses
 import math
+import numbers
+import os
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tf_finetune import errors
 
 # The largest float32.
 _LARGEST = 3.4e38
+# The largest count, so that products of two fit into 64 bits.
+_LARGEST_COUNT = 2**31 - 1
 
 
 def describe_type(kind: Any) -> str:
@@ -69,8 +74,11 @@ def parse_text(kind: Any, text: str) -> Any:
             raise ValueError(f"must be {describe_type(kind)}, got {text!r}.")
         return text
     if typing.get_origin(kind) is tuple:
+        if not text.strip():
+            return ()
         item = typing.get_args(kind)[0]
-        parts = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",")]
+        _require_entries(parts, text)
         return tuple(parse_text(item, part) for part in parts)
     if kind is bool:
         # bool("false") would be True.
@@ -86,34 +94,62 @@ def parse_text(kind: Any, text: str) -> Any:
 def convert_value(kind: Any, value: Any) -> Any:
     """Converts a Python value to an option's type where nothing is lost.
 
-    A list or a text becomes a tuple, a path a str, an int a float; a value
-    that has the type is returned as it is.
+    A list, a text or an array becomes a tuple, a path a str, a number of any
+    library Python's own; a value that has the type is returned as it is.
 
     Args:
-        kind: The type, not a union.
+        kind: The type, or a union, of which the first that accepts the value
+            wins.
         value: The value.
 
     Raises:
-        TypeError: The value is of another type (True is no int).
-        ValueError: A text cannot be parsed into a tuple of this type.
+        ValueError: The value is of another type (True is no int), or has an
+            empty entry; the message begins with "must".
     """
-    if typing.get_origin(kind) is tuple:
+    # Scalars and arrays of NumPy, pandas and others become Python's values.
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    is_number = not isinstance(value, bool)
+    if len(list_alternatives(kind)) > 1:
+        for each in list_alternatives(kind):
+            with contextlib.suppress(ValueError):
+                return convert_value(each, value)
+    elif typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return parse_text(kind, value)
-        if isinstance(value, (list, tuple)):
+        entries = [value] if isinstance(value, os.PathLike) else value
+        if isinstance(entries, (list, tuple)):
+            _require_entries(entries, value)
             (item, *_) = typing.get_args(kind)
-            return tuple(convert_value(item, each) for each in value)
-    if typing.get_origin(kind) is Literal:
+            return tuple(convert_value(item, each) for each in entries)
+    elif typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value
-    elif kind is str and hasattr(value, "__fspath__"):
-        return str(value)
-    elif kind is float and type(value) is int:
-        return float(value)
-    # isinstance would take True for a whole number.
+    elif kind is str and isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    elif kind is int and is_number and isinstance(value, numbers.Integral):
+        return int(value)
+    elif kind is float and is_number and isinstance(value, numbers.Real):
+        with contextlib.suppress(OverflowError):
+            return float(value)
     elif type(value) is kind:
         return value
-    raise TypeError
+    raise ValueError(f"must be {describe_type(kind)}, got {value!r}.")
+
+
+def _require_entries(entries: Sequence[Any], given: Any) -> None:
+    """Raises `ValueError` for an empty text among the entries of a list.
+
+    Args:
+        entries: The entries.
+        given: The value that they come from, for the message.
+    """
+    for number, entry in enumerate(entries, start=1):
+        if isinstance(entry, str) and not entry.strip():
+            raise ValueError(
+                f"must have no empty entry, and number {number} of {given!r} "
+                "is. Remove it, or a comma too many."
+            )
 
 
 def split_optional(field: dataclasses.Field) -> tuple[Any, bool]:
@@ -144,7 +180,8 @@ def require_range(
     """Raises `UsageError` if an option lies outside its range.
 
     None (an optional option that is not set) passes, and so does a word such
-    as "auto". NaN violates every bound; infinity is never allowed.
+    as "auto". NaN violates every bound; infinity is never allowed. A whole
+    number without an upper bound is a count, at most 2³¹ - 1.
 
     Args:
         config: A config with the option as an attribute.
@@ -172,9 +209,12 @@ def require_range(
     if isinstance(value, float) and math.isinf(value):
         raise errors.UsageError(f"--{name} must be finite, got {value}.")
     # Computations are in float32, where such numbers are infinite.
-    if isinstance(value, float) and abs(value) > _LARGEST:
+    highest = _LARGEST
+    if isinstance(value, int):
+        highest = at_most or below or _LARGEST_COUNT
+    if abs(value) > highest:
         raise errors.UsageError(
-            f"--{name} must be at most {_LARGEST}, got {value}."
+            f"--{name} must be at most {highest}, got {value}."
         )
 
 

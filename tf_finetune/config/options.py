@@ -277,15 +277,13 @@ def _check_value(field: dataclasses.Field, value: Any) -> Any:
     kind, optional = option_types.split_optional(field)
     if value is None and optional:
         return None
-    # The first type of a union that accepts the value wins.
-    for each in option_types.list_alternatives(kind):
-        with contextlib.suppress(TypeError, ValueError):
-            return option_types.convert_value(each, value)
-    meant = synonyms.find_advice(field.name, str(value))
-    raise errors.UsageError(
-        f"--{field.name} must be {option_types.describe_type(kind)}, got "
-        f"{value!r}." + (f" {meant}" if meant else "")
-    )
+    try:
+        return option_types.convert_value(kind, value)
+    except ValueError as error:
+        meant = synonyms.find_advice(field.name, str(value))
+        raise errors.UsageError(
+            f"--{field.name} {error}" + (f" {meant}" if meant else "")
+        ) from error
 
 
 def _build_config(

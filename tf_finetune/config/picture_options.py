@@ -64,3 +64,19 @@ DEFAULT_PIXELS = PixelOptions()
 
 
 Resize = Literal["squash", "crop", "pad"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Square:
+    """Square that a picture file is decoded into.
+
+    Attributes:
+        size: Its side in pixels.
+        resize: How a picture becomes square: "squash" ignores its shape, "crop"
+            keeps the largest square in its middle, "pad" adds black around it.
+        pixels: Background of transparent pixels, and range of 16-bit values.
+    """
+
+    size: int
+    resize: Resize = "squash"
+    pixels: PixelOptions = DEFAULT_PIXELS

@@ -99,7 +99,10 @@ class ServeConfig:
                 "--model_name may have letters, digits, _ . @ and -, got "
                 f"{self.model_name!r}."
             )
-        option_types.require_range(self, "version", at_least=0)
+        # Versions may be times in milliseconds.
+        option_types.require_range(
+            self, "version", at_least=0, at_most=2**63 - 1
+        )
         for name in ("port", "grpc_port"):
             option_types.require_range(self, name, at_least=0, at_most=65535)
         if self.port and self.port == self.grpc_port:

@@ -5,6 +5,9 @@ from typing import Literal
 
 from tf_finetune.config import conditions, options
 
+SUPERVISED = "supervised"
+"""The objective that uses no unlabeled pictures."""
+
 OBJECTIVE = "distillation"
 """The objective in which a teacher answers for unlabeled pictures."""
 

@@ -128,7 +128,7 @@ GRADIENT_BASED = ("feature_distillation", "fixmatch")
 _SEMI_SUPERVISED = (
     "ada_bn", teacher_options.OBJECTIVE, *GRADIENT_BASED, "pseudo_label",
 )  # fmt: skip
-_OBJECTIVES = ("supervised", *_SEMI_SUPERVISED)
+_OBJECTIVES = (teacher_options.SUPERVISED, *_SEMI_SUPERVISED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,14 +188,11 @@ class UnlabeledOptions(teacher_options.TeacherOptions):
 
     @property
     def effective_objective(self) -> str:
-        """The objective; by default "pseudo_label" with unlabeled pictures.
-
-        Without them the default is "supervised".
-        """
+        """The objective; its default depends on `unlabeled_data`, `teacher`."""
         if self.objective is not None:
             return self.objective
         if not self.unlabeled_data:
-            return "supervised"
+            return teacher_options.SUPERVISED
         return teacher_options.OBJECTIVE if self.teacher else "pseudo_label"
 
 

@@ -97,8 +97,10 @@ class TrainingOptions:
     )
     l2_sp: float = options.option(
         0.0,
-        "Decay of the backbone's moving weights towards their pretrained "
-        "values (L2-SP, Li et al. 2018), in place of --weight_decay; 0: none.",
+        "Decay of the backbone's moving weights towards the values from which "
+        "they began to move (L2-SP, Li et al. 2018), in place of "
+        "--weight_decay; 0: none. These are the pretrained ones, or behind an "
+        "adapter in --stages those with the adapter merged.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     loss: str = options.option(
@@ -239,11 +241,15 @@ class TrainingOptions:
         option_types.require_range(self, "weight_decay", at_least=0)
         option_types.require_range(self, "l2_sp", at_least=0)
         option_types.require_range(self, "label_smoothing", at_least=0, below=1)
-        option_types.require_range(self, "augmentation_views", at_least=1)
+        # Each is an entry of the cache, and an epoch takes one.
+        option_types.require_range(
+            self, "augmentation_views", at_least=1, at_most=1000
+        )
         option_types.require_range(self, "patience", at_least=1)
         option_types.require_range(self, "interpolate", above=0, at_most=1)
+        # The parts stand one after another in the graph of a step.
         option_types.require_range(
-            self, "gradient_accumulation_steps", at_least=1
+            self, "gradient_accumulation_steps", at_least=1, at_most=1000
         )
         option_types.require_range(self, "clip_norm", above=0)
         option_types.require_range(self, "clip_variable_norm", above=0)

@@ -77,26 +77,108 @@ WHOLE = Shard()
 """All replicas: the share of a batch is the whole batch."""
 
 
-def draw_padded(
-    count: int, padded_count: int, seed: int, epoch: tf.Tensor
-) -> tf.Tensor:
-    """Draws the order of an epoch's examples, padded with -1.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchOrder:
+    """Order of the training batches of several epochs, and where they begin.
 
-    Padding makes each epoch a whole number of batches, so that pictures of the
-    next epoch can be read while this one ends.
+    Batches are numbered through all epochs: batch `number` is step `number` %
+    steps of epoch `number` // steps.
 
-    Args:
-        count: Number of examples.
-        padded_count: Length of the result, at least `count`: a multiple of the
-            batch size.
-        seed: Seed of the run; seed and epoch alone determine the order.
-        epoch: Scalar integer, from 0.
-
-    Returns:
-        int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
+    Attributes:
+        batch_size: Examples per batch; an epoch's last batch may hold fewer.
+        seed: Seed of the run, of every random draw.
+        epochs: Number of the epoch after the last one.
+        first_epoch: Number of the first epoch, from 0.
+        first_step: Number of batches of the first epoch that are skipped,
+            without being read.
+        part: Replicas whose share of each batch is read; by default all.
     """
-    order = draw_permutation(count, seed, _ORDER_STREAM, epoch)
-    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+
+    batch_size: int
+    seed: int
+    epochs: int
+    first_epoch: int = 0
+    first_step: int = 0
+    part: Shard = WHOLE
+
+    def start_at(self, epoch: int, step: int) -> "BatchOrder":
+        """Returns the same order from a step of an epoch on, both from 0."""
+        return dataclasses.replace(self, first_epoch=epoch, first_step=step)
+
+    def count_steps(self, count: int) -> int:
+        """Counts the batches of an epoch of `count` examples."""
+        return -(-count // self.batch_size)  # Rounded up.
+
+    def count_batches(self, count: int) -> int:
+        """Counts the batches that `build_places` returns."""
+        whole = (self.epochs - self.first_epoch) * self.count_steps(count)
+        return max(whole - self.first_step, 0)
+
+    def compute_size(self, count: int, number: tf.Tensor) -> tf.Tensor:
+        """Computes how many examples the whole batch `number` holds, int64."""
+        # Only the last batch of an epoch is smaller.
+        rest = count - number % self.count_steps(count) * self.batch_size
+        return tf.minimum(rest, self.batch_size)
+
+    def draw_epoch(self, count: int, epoch: tf.Tensor | int) -> tf.Tensor:
+        """Draws the examples of each whole batch of an epoch.
+
+        Args:
+            count: Number of examples.
+            epoch: Scalar integer, from 0.
+
+        Returns:
+            int64 [steps, batch_size]: numbers 0 .. count - 1 of examples; the
+            last batch is padded with -1.
+        """
+        order = draw_permutation(count, self.seed, _ORDER_STREAM, epoch)
+        # Whole batches, so that no batch crosses the end of an epoch.
+        padding = [[0, self.count_steps(count) * self.batch_size - count]]
+        order = tf.pad(order, padding, constant_values=-1)
+        return tf.reshape(order, [-1, self.batch_size])
+
+    def build_places(self, count: int) -> tf.data.Dataset:
+        """Builds the examples of each batch, drawn when an epoch begins.
+
+        Args:
+            count: Number of examples.
+
+        Returns:
+            Dataset of (numbers of the examples of the replicas' share, int64
+            [part.max_size(batch_size)], padded with -1 at the end; number of
+            the batch, int64).
+        """
+        steps = self.count_steps(count)
+
+        def draw_shares(epoch: tf.Tensor) -> tf.data.Dataset:
+            places = self.draw_epoch(count, epoch)
+            if not self.part.is_all:
+                places = take_shard(places, self.part)
+            numbers = epoch * steps + tf.range(steps, dtype=tf.int64)
+            # A resumed run begins inside its first epoch.
+            begun = tf.where(epoch == self.first_epoch, self.first_step, 0)
+            return tf.data.Dataset.from_tensor_slices(
+                (places[begun:], numbers[begun:])
+            )
+
+        epochs = tf.data.Dataset.range(self.first_epoch, self.epochs)
+        return epochs.flat_map(draw_shares)
+
+    def build_examples(self, count: int) -> tf.data.Dataset:
+        """Builds the examples of `build_places` one by one.
+
+        Args:
+            count: Number of examples.
+
+        Returns:
+            Dataset of (number of the example or -1, number of its batch), int64
+            scalars; as many of each batch.
+        """
+        return self.build_places(count).flat_map(
+            lambda places, number: tf.data.Dataset.from_tensor_slices(
+                (places, tf.fill(tf.shape(places), number))
+            )
+        )
 
 
 def draw_permutation(
@@ -128,29 +210,28 @@ def draw_permutation(
     return tf.cast(tf.argsort(keys, stable=True), tf.int64)
 
 
-def take_shard(order: tf.Tensor, batch_size: int, part: Shard) -> tf.Tensor:
-    """Selects the share of some replicas from each batch of an order.
+def take_shard(batches: tf.Tensor, part: Shard) -> tf.Tensor:
+    """Selects the share of some replicas from each batch.
 
     Args:
-        order: int64 [steps * batch_size], numbers of examples; -1 behind the
-            last example, as `draw_padded` returns them.
-        batch_size: Examples in a whole batch.
+        batches: int64 [steps, batch_size], numbers of examples, padded with -1
+            at the end, as `BatchOrder.draw_epoch` returns them.
         part: The replicas.
 
     Returns:
-        int64 [steps * part.max_size(batch_size)]: the share of each batch in
-        turn, each padded with -1 to the same length.
+        int64 [steps, part.max_size(batch_size)]: the share of each batch,
+        padded with -1 to the same length.
     """
+    width = part.max_size(batches.shape[1])
 
     def take_part(places: tf.Tensor) -> tf.Tensor:
         low, high = part.compute_bounds(tf.math.count_nonzero(places >= 0))
         found = places[low:high]
-        width = part.max_size(batch_size)
         padding = [[0, width - tf.shape(found)[0]]]
         return tf.pad(found, padding, constant_values=-1)
 
-    rows = tf.reshape(order, [-1, batch_size])
-    return tf.reshape(tf.map_fn(take_part, rows), [-1])
+    # The loop hides the length of a row.
+    return tf.ensure_shape(tf.map_fn(take_part, batches), [None, width])
 
 
 def fold_seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:

@@ -197,10 +197,12 @@ class Labels(abc.ABC):
         """
         for split, its_units in divided.items():
             if not its_units:
+                # Helps where a unit is there for each of the other splits.
+                is_help = "test" in divided and len(units) >= len(divided) - 1
                 raise errors.DataError(
                     f"There are {len(units)} pictures or groups that differ, "
                     f"too few for {', '.join(divided)}; {split} gets none. "
-                    "Add pictures, or use --test_fraction=0."
+                    f"Add pictures{', or use --test_fraction=0' * is_help}."
                 )
 
     @abc.abstractmethod

@@ -5,6 +5,7 @@ micro-batches, so that a loss over all its pictures is a loss per example.
 """
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -47,10 +48,8 @@ class MixedGroups:
         views: (images float32 [beside, size, size, 3] 0..255, seed int32 [2])
             → views of a group's unlabeled pictures, [views, size, size, 3].
         augmentation: Strength of the labeled pictures' augmentation.
-        image_size: Side of the square in pixels.
-        resize: How a picture becomes square: "squash", "crop" or "pad".
+        square: What a picture is decoded into.
         seed: Seed of every random draw.
-        pixels: How transparent and 16-bit pictures are decoded.
         known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
             width] known values of each (such as pseudo-labels), which are
             appended to the targets; None: there are no such values.
@@ -62,10 +61,8 @@ class MixedGroups:
     beside: int
     views: Views
     augmentation: training_options.Augmentation
-    image_size: int
-    resize: picture_options.Resize
+    square: picture_options.Square
     seed: int
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS
     known: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -115,50 +112,40 @@ class MixedGroups:
 
 
 def build_batches(
-    groups: MixedGroups,
-    *,
-    batch_size: int,
-    first_epoch: int,
-    epochs: int,
-    first_step: int = 0,
-    part: epoch_order.Shard = epoch_order.WHOLE,
+    groups: MixedGroups, order: epoch_order.BatchOrder
 ) -> tf.data.Dataset:
-    """Builds the training batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Builds the training batches of some epochs.
 
-    The contents of a group depend on the seed, its epoch and its number alone.
+    The contents of a group depend on its seed, epoch and number alone.
 
     Args:
         groups: The pictures and how they are loaded.
-        batch_size: Groups per batch; an epoch's last batch may hold fewer.
-        first_epoch: Number of the first epoch, from 0.
-        epochs: Number of the epoch after the last one.
-        first_step: Number of batches of the first epoch that are skipped.
-        part: Replicas whose share of each batch is loaded; by default all.
+        order: Extent of the batches, which hold the groups by their numbers.
 
     Returns:
         Dataset of (pictures float32 [batch, 1 + views, size, size, 3] of
         0..255, where the labeled one comes first and `views` is the number that
         `groups.views` returns; targets float32 [batch, numbers], flattened,
-        followed by the known values of the unlabeled pictures). If `part` is
-        not all replicas, the size of the whole batch follows, an int64 scalar.
+        followed by the known values of the unlabeled pictures). If `order.part`
+        is not all replicas, the size of the whole batch follows, an int64
+        scalar.
     """
-    count, steps = len(groups), -(-len(groups) // batch_size)
-    first = first_epoch * steps + first_step
+    count, part = len(groups), order.part
+    steps = order.count_steps(count)
+    first = order.first_epoch * steps + order.first_step
     group = _build_loader(groups)
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        # Batches are numbered through all epochs.
-        epoch, start = number // steps, number % steps * batch_size
-        size = tf.minimum(count - start, batch_size)
+        epoch, start = number // steps, number % steps * order.batch_size
+        size = order.compute_size(count, number)
         low, high = part.compute_bounds(size)
         # Only this part's pictures are read and decoded.
         mine = tf.range(start + low, start + high)
         own, others = groups.draw_places(epoch)
-        side = groups.image_size
         made, targets = tf.map_fn(
             lambda each: group(epoch, each, own[each], others[each]),
             mine,
-            fn_output_signature=_output_signature(groups, side),
+            fn_output_signature=_output_signature(groups),
         )
         targets = _flatten_targets(targets)
         if groups.known is not None:
@@ -170,7 +157,7 @@ def build_batches(
         return (made, targets) if part.is_all else (made, targets, size)
 
     return (
-        tf.data.Dataset.range(first, epochs * steps)
+        tf.data.Dataset.range(first, order.epochs * steps)
         .map(batch, tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -201,11 +188,12 @@ def _flatten_targets(targets: tf.Tensor) -> tf.Tensor:
 
 
 def _output_signature(
-    groups: MixedGroups, side: int
+    groups: MixedGroups,
 ) -> tuple[tf.TensorSpec, tf.TensorSpec]:
     # Shape and type of a target are known only once one has been made.
     place = tf.zeros([1], tf.int64)
     target = groups.targets.batch(place, place)
+    side = groups.square.size
     return (
         tf.TensorSpec([None, side, side, 3], tf.float32),
         tf.TensorSpec(target.shape[1:], target.dtype),
@@ -231,13 +219,7 @@ def _build_loader(
         groups.augmentation, groups.targets.moves_as
     )
 
-    def load(path: tf.Tensor) -> tf.Tensor:
-        return decoding.load_file(
-            path,
-            image_size=groups.image_size,
-            resize=groups.resize,
-            pixels=groups.pixels,
-        )
+    load = functools.partial(decoding.load_file, square=groups.square)
 
     def made(
         epoch: tf.Tensor, number: tf.Tensor, own: tf.Tensor, others: tf.Tensor

@@ -56,7 +56,7 @@ def name_data(data: Any, *, cache_dir: pathlib.Path) -> str:
         DataError: The arrays cannot be used.
     """
     if isinstance(data, (str, os.PathLike)):
-        return str(data)
+        return os.fsdecode(data)
     from tf_finetune.data import arrays  # Only for arrays.
 
     return str(arrays.materialize(data, cache_dir=cache_dir))
@@ -195,6 +195,7 @@ def _check_bad_data(
 
     Hidden files and folders without data never count.
     """
+    # Such files are no faults of the data.
     never = ("a hidden ", folder_tree.NO_DATA_REASON)
     bad = [d for d in dropped if not d.reason.startswith(never)]
     if options.bad_data == "error" and bad:

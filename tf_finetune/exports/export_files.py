@@ -9,6 +9,11 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tf_finetune.backbones import catalog
+from tf_finetune.config import model_options
+from tf_finetune.untrusted import keras_files
+from tf_finetune.weights import weights_source
+
 if TYPE_CHECKING:
     import keras
 
@@ -88,6 +93,31 @@ def encode_members(
     if decision:
         found[DECISION] = json.dumps(dict(decision), indent=2).encode()
     return found
+
+
+def save_weights(
+    model: "keras.Model",
+    path: pathlib.Path,
+    options: model_options.ModelOptions,
+) -> None:
+    """Writes weights alone, with all that `--weights` must know of their run.
+
+    Beside the backbone's name this is the scaling of pictures where it may not
+    be the backbone's own, as with `--preprocessing`. Keras ignores both.
+
+    Args:
+        model: The network of a run, float32.
+        path: File to write, ending in `.weights.h5`; overwritten if it exists.
+        options: Options of the run.
+    """
+    model.save_weights(path)
+    keras_files.write_backbone(path, options.backbone)
+    spec, _ = catalog.find_spec(options.backbone)
+    names = weights_source.list_names(spec)
+    if options.init_from or options.weights not in names:
+        from tf_finetune.weights import preprocessing  # Loads TensorFlow.
+
+        preprocessing.record_scaling(path, model)
 
 
 def save_keras(

@@ -95,6 +95,11 @@ class AnswerFacts:
     inputs: "tuple[input_protocol.Input, ...]" = ()
     out_of_distribution: bool = False
 
+    @property
+    def square(self) -> picture_options.Square:
+        """The square that pictures are decoded into."""
+        return picture_options.Square(self.image_size, self.resize, self.pixels)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportJob(AnswerFacts):

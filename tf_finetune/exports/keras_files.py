@@ -1,6 +1,7 @@
 """Exports that Keras loads: a `.keras` file, weights, one legacy HDF5 file."""
 
 import pathlib
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,6 @@ from tf_finetune.exports import (
 )
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
-from tf_finetune.untrusted import keras_files as untrusted_files
-from tf_finetune.weights import preprocessing
 
 
 def write_keras(job: jobs.ExportJob) -> pathlib.Path:
@@ -40,10 +39,7 @@ def write_keras(job: jobs.ExportJob) -> pathlib.Path:
         export_files.save_keras(
             model, file.temporary, job.class_names, job.decision
         )
-        allowed = parity_check.choose_tolerance(job)
-        file.record_figures(
-            file_checks.check_exact("keras_file.py", file, job, allowed=allowed)
-        )
+        file.record_figures(_check_reloaded(file, job))
     return path
 
 
@@ -64,20 +60,14 @@ def write_weights(job: jobs.ExportJob) -> pathlib.Path:
     path = job.file("model", catalog.SUFFIXES["h5"])
     model = float32_model.ensure_float32(job.model)
     with pending_exports.open_file(path) as file:
-        model.save_weights(file.temporary)
-        if job.options is not None:
-            untrusted_files.write_backbone(file.temporary, job.options.backbone)
-            preprocessing.record_scaling(file.temporary, model)
-        figures = file_checks.check_exact(
-            "keras_file.py",
-            file,
-            job,
-            allowed=parity_check.choose_tolerance(job),
-            # A file of weights says nothing about the network, so the check
-            # needs its JSON beside them; users build the network themselves.
-            beside={"network": np.array(model.to_json())},
-        )
-        file.record_figures(figures)
+        if job.options is None:
+            model.save_weights(file.temporary)
+        else:
+            export_files.save_weights(model, file.temporary, job.options)
+        # A file of weights says nothing about the network, so the check needs
+        # its JSON beside them; users build the network themselves.
+        network = {"network": np.array(model.to_json())}
+        file.record_figures(_check_reloaded(file, job, network))
     return path
 
 
@@ -99,18 +89,29 @@ def write_whole_h5(job: jobs.ExportJob) -> pathlib.Path:
     path = job.file("model", catalog.SUFFIXES["whole_h5"])
     with pending_exports.open_file(path) as file:
         float32_model.ensure_float32(job.model).save(file.temporary)
-        file.record_figures(_check_reloaded(file, job))
+        file.record_figures(_check_whole_h5(file, job))
     return path
 
 
 def _check_reloaded(
+    file: pending_exports.PendingFile,
+    job: jobs.ExportJob,
+    beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+) -> Mapping[str, Any]:
+    return file_checks.check_exact(
+        "keras_file.py",
+        file,
+        job,
+        allowed=parity_check.choose_tolerance(job),
+        beside=beside,
+    )
+
+
+def _check_whole_h5(
     file: pending_exports.PendingFile, job: jobs.ExportJob
 ) -> Mapping[str, Any]:
-    allowed = parity_check.choose_tolerance(job)
     try:
-        return file_checks.check_exact(
-            "keras_file.py", file, job, allowed=allowed
-        )
+        return _check_reloaded(file, job)
     except errors.RunError as error:
         # Keras' fault, not this package's: the message must not ask for a bug
         # report, as an ordinary refusal does.

@@ -260,12 +260,7 @@ def _iterate_calibration_images(
     job: jobs.ExportJob,
 ) -> Iterator[list[np.ndarray]]:
     for index, path in enumerate(job.calibration):
-        picture = decoding.load_file(
-            path,
-            image_size=job.image_size,
-            resize=job.resize,
-            pixels=job.pixels,
-        )
+        picture = decoding.load_file(path, job.square)
         images = np.array(picture)[np.newaxis]
         if index == 0:
             # Fixes the input's range to 0..255 whatever the pictures hold, so

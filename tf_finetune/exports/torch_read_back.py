@@ -55,6 +55,7 @@ def predict(
     facts = described["pretrained_cfg"]
     answers = []
     for part in job.proof.batches():
+        # torchvision's ToTensor and Normalize: x / 255, then (x - mean) / std.
         images = parity_check.load_batch(part, job) / np.float32(255)
         scaled = (images - np.float32(facts["mean"])) / np.float32(facts["std"])
         features = np.asarray(backbone.model(scaled, training=False))
@@ -81,6 +82,8 @@ def pool_features(features: np.ndarray, grid: int) -> np.ndarray:
         size = found.shape[axis]
         bands = [
             found.take(
+                # Band i is ⌊i·n/g⌋ .. ⌈(i+1)·n/g⌉ - 1: bands overlap where g
+                # does not divide n.
                 range(place * size // grid, -(-(place + 1) * size // grid)),
                 axis=axis,
             ).mean(axis=axis)

@@ -16,14 +16,9 @@ Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
 def make_training_batches(
     rows: stores.Rows,
     targets: target_rows.Targets,
+    order: epoch_order.BatchOrder,
     *,
     unpack: Unpack,
-    batch_size: int,
-    seed: int,
-    first_epoch: int,
-    epochs: int,
-    first_step: int = 0,
-    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Builds shuffled batches of cached rows and targets over several epochs.
 
@@ -34,49 +29,31 @@ def make_training_batches(
     Args:
         rows: View 0 of every picture, then view 1 of every picture, and so on.
         targets: Targets of n pictures; n divides the number of rows.
+        order: Order and extent of the batches; other rows are not read.
         unpack: Converts rows [batch, width] to inputs of the trained model.
-        batch_size: Pictures per batch; an epoch's last batch may hold fewer.
-        seed: Seed of every random draw.
-        first_epoch: First epoch to read, counted from 0.
-        epochs: Epoch to end before; `epochs` - `first_epoch` are read.
-        first_step: Batches of the first epoch that are left out.
-        part: Replicas whose share of each batch is read; other rows are not
-            read.
 
     Returns:
         Dataset of (inputs, targets [batch, …]); for a share of replicas, of
         (inputs, targets, size of the whole batch, int64).
     """
     count = len(targets)
-    steps = -(-count // batch_size)
-
-    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = epoch_order.draw_padded(count, steps * batch_size, seed, epoch)
-        order = tf.reshape(order, [steps, batch_size])
-        numbered = tf.fill([steps], epoch)
-        # A resumed epoch skips the batches that were trained on already.
-        begun = tf.where(epoch == first_epoch, first_step, 0)
-        return tf.data.Dataset.from_tensor_slices(
-            (order[begun:], numbered[begun:])
-        )
+    steps = order.count_steps(count)
 
     def load_batch(
-        places: tf.Tensor, epoch: tf.Tensor
+        places: tf.Tensor, number: tf.Tensor
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         places = places[places >= 0]  # -1 pads the last batch.
-        size = tf.shape(places, tf.int64)[0]
-        low, high = part.compute_bounds(size)
-        places = places[low:high]
         # Offset by picture, so that every batch mixes views.
-        view = (places + epoch) % (len(rows) // count)
+        view = (places + number // steps) % (len(rows) // count)
         taken = take_rows(rows, view * count + places)
         batch = (unpack(taken), targets.batch(places, view))
-        return batch if part.is_all else (*batch, size)
+        if order.part.is_all:
+            return batch
+        return (*batch, order.compute_size(count, number))
 
-    total = max(steps * (epochs - first_epoch) - first_step, 0)
+    total = order.count_batches(count)
     return (
-        tf.data.Dataset.range(first_epoch, epochs)
-        .flat_map(batches)
+        order.build_places(count)
         .map(load_batch, tf.data.AUTOTUNE, deterministic=True)
         # `flat_map` hides the number of batches, which Keras asks for.
         .apply(tf.data.experimental.assert_cardinality(total))

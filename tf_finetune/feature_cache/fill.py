@@ -4,8 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -59,19 +58,16 @@ def make_views(
     Returns:
         One view per picture, in their order; no picture is read.
     """
-    if number == 0:
-        return [
-            View(name=name, path=path, is_changed=False)
-            for name, path in zip(hashes, paths, strict=True)
+    names = hashes
+    if number > 0:
+        change = f"{augmentation.describe_level(level)}/{seed}/{number}"
+        names = [
+            hashlib.sha256(f"{name}/{change}".encode()).hexdigest()
+            for name in hashes
         ]
-    change = f"{augmentation.describe_level(level)}/{seed}/{number}"
     return [
-        View(
-            name=hashlib.sha256(f"{name}/{change}".encode()).hexdigest(),
-            path=path,
-            is_changed=True,
-        )
-        for name, path in zip(hashes, paths, strict=True)
+        View(name=name, path=path, is_changed=number > 0)
+        for name, path in zip(names, paths, strict=True)
     ]
 
 
@@ -84,7 +80,6 @@ def derive_seeds(wanted: Sequence[View]) -> np.ndarray:
     Returns:
         int32 [n, 2], the first 64 bits of each name: equal in every run.
     """
-    # 64 bits of the SHA-256, so that a view looks the same in every run.
     numbers = [
         [int(view.name[start : start + 8], 16) for start in (0, 8)]
         for view in wanted
@@ -98,9 +93,7 @@ def fill_stores(
     network: Network,
     wanted: Sequence[View],
     *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    square: picture_options.Square,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,
@@ -112,13 +105,11 @@ def fill_stores(
 
     Args:
         into: Stores to write to.
-        network: Maps [batch, image_size, image_size, 3] RGB 0..255 to one
+        network: Maps [batch, size, size, 3] RGB 0..255 to one
             [batch, width] per store.
         wanted: Views to compute, all as they are or all augmented; equal names
             are computed once.
-        image_size: Side of the model's input, pixels.
-        resize: How pictures become square.
-        pixels: How picture files are decoded.
+        square: What pictures are decoded into, the model's input.
         batch_size: Pictures per step.
         level: Value of `--augmentation` for augmented views.
         title: Title of the progress bar.
@@ -141,33 +132,83 @@ def fill_stores(
     if not todo:
         return
     batch_size = min(batch_size, len(todo))
-    size = {"image_size": image_size, "resize": resize, "pixels": pixels}
-    batches = _load_images(todo, size, batch_size, level)
+    batches = _load_images(todo, square, batch_size, level)
     total = -(-len(todo) // batch_size)
     bar = progress.track(batches, total=total, title=title, unit="batches")
     for number, images in enumerate(bar):
         start = number * batch_size
         names = [view.name for view in todo[start : start + batch_size]]
-        for writer, rows in zip(writers, network(images), strict=True):
-            writer.add(names, np.asarray(rows))
-        flush_if_due(writers)
-    flush_all(writers)
+        _add_batch(writers, names, network(images))
+    _flush_all(writers)
 
 
-def flush_if_due(writers: Sequence["Writer"]) -> None:
-    """Writes the buffered rows of all writers if one of them is due.
+class StreamFiller:
+    """Computes the rows that stores lack, of pictures that come one by one.
+
+    Args:
+        into: Stores to write to.
+        network: As in `fill_stores`.
+        names: Keys of the rows of all pictures.
+        batch_size: Pictures per step.
+    """
+
+    def __init__(
+        self,
+        into: Sequence[stores.Store],
+        network: Network,
+        names: Sequence[str],
+        batch_size: int,
+    ) -> None:
+        """Looks for the missing rows."""
+        self._network = network
+        self._writers = [Writer(store, store.missing(names)) for store in into]
+        self._batch_size = batch_size
+        self._waiting: dict[str, tf.Tensor] = {}
+
+    def add(self, name: str, image: tf.Tensor) -> None:
+        """Takes a picture, and computes a batch when enough of them wait.
+
+        Args:
+            name: Key of its rows.
+            image: [size, size, 3] RGB 0..255.
+        """
+        # Rows that the cache holds already are not computed again.
+        if any(name in writer.names for writer in self._writers):
+            self._waiting[name] = image
+        if len(self._waiting) == self._batch_size:
+            self._compute()
+
+    def finish(self) -> None:
+        """Computes the last rows and writes them."""
+        if self._waiting:
+            self._compute()
+        _flush_all(self._writers)
+
+    def _compute(self) -> None:
+        found = self._network(tf.stack([*self._waiting.values()]))
+        _add_batch(self._writers, [*self._waiting], found)
+        self._waiting.clear()
+
+
+def _add_batch(
+    writers: Sequence["Writer"],
+    names: Sequence[str],
+    outputs: Sequence[tf.Tensor],
+) -> None:
+    """Hands a batch of rows to the writer of each, and writes if one is due.
 
     All are written together, so that a killed pass resumes after a whole batch,
     with the same pictures in each batch as without the kill: the last bits of a
-    row depend on the other rows of its batch. They are written in their order,
-    so that where the last store is complete, the others are.
+    row depend on the other rows of its batch.
     """
+    for writer, rows in zip(writers, outputs, strict=True):
+        writer.add(names, np.asarray(rows))
     if any(writer.is_due for writer in writers):
-        flush_all(writers)
+        _flush_all(writers)
 
 
-def flush_all(writers: Sequence["Writer"]) -> None:
-    """Writes the buffered rows of all writers, in their order."""
+def _flush_all(writers: Sequence["Writer"]) -> None:
+    # In their order: where the last store is complete, the others are.
     for writer in writers:
         writer.flush()
 
@@ -233,27 +274,20 @@ class Writer:
 
 def _load_images(
     wanted: Sequence[View],
-    size: Mapping[str, Any],
+    square: picture_options.Square,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
-    """Loads batches of pictures as they are, or all of them augmented.
-
-    Args:
-        wanted: Views.
-        size: `image_size`, `resize` and `pixels` of `pipeline`.
-        batch_size: Pictures a batch.
-        level: Of the augmentation.
-    """
+    """Loads batches of views: all as they are, or all augmented."""
     paths = [view.path for view in wanted]
     if not wanted[0].is_changed:
         return pipeline.build_evaluation_images(
-            paths, batch_size=batch_size, **size
+            paths, square, batch_size=batch_size
         )
     return pipeline.build_augmented_images(
         paths,
         derive_seeds(wanted),
+        square,
         level=level,
         batch_size=batch_size,
-        **size,
     )

@@ -138,6 +138,7 @@ def _build_layer(
     if part.kind == "dense":
         return keras.layers.Dense(
             part.units,
+            # He et al. 2015: layers that a ReLU follows.
             kernel_initializer="he_normal",
             kernel_regularizer=_build_regularizer(l2),
             name=name,

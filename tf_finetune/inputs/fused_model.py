@@ -121,10 +121,8 @@ def _add_dense(
 def stream_batches(
     inputs: Sequence[input_protocol.Input],
     rows: Sequence[input_rows.Row],
+    square: picture_options.Square,
     *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Yields batches of table rows as dicts of tensors, by name of the input.
@@ -132,18 +130,14 @@ def stream_batches(
     Args:
         inputs: Inputs of the run.
         rows: Rows of a table, all of whose pictures can be decoded.
-        image_size: Side of the pictures in pixels.
-        resize: How they become square, a value of `--resize`.
-        pixels: How their files are decoded.
+        square: What the pictures are decoded into.
         batch_size: Rows per batch; the last one may be smaller.
     """
     # The pictures of a row lie one behind the other in a batch.
     count = len(rows[0].paths) if rows else 1
     images = pipeline.build_evaluation_images(
         [path for row in rows for path in row.paths],
-        image_size=image_size,
-        resize=resize,
-        pixels=pixels,
+        square,
         batch_size=batch_size * count,
     )
     starts = range(0, len(rows), batch_size)

@@ -157,6 +157,7 @@ def build_candidates(
     found = {}
     for name, block in parts.blocks.items():
         mine = tuple(block.solutions)
+        # With one head, or without folds, nothing is weighed.
         stack = head_solvers.take_alone(mine[0], outputs)
         if has_folds and len(mine) > 1:
             stack = _fit_stack(said, mine, targets, solver)
@@ -175,6 +176,7 @@ def _solve_encodings(
     """Yields a block solved with each combination of its inputs' encodings."""
     fitted = [each.fit_encodings(values[each.name]) for each in members]
     names = [each.name for each in members]
+    # Each input may be encoded in several ways; all pairs are tried.
     for encodings in itertools.product(*fitted):
         named = dict(zip(names, encodings, strict=True))
         features = _encode(named, values)
@@ -220,6 +222,7 @@ def _encode(
 def _measure(
     solver: head_solvers.HeadSolver, logits: np.ndarray, targets: np.ndarray
 ) -> float:
+    # Rows that no fold left out have no logits.
     known = np.isfinite(logits).all(axis=1)
     return solver.measure(logits[known], targets[known])
 

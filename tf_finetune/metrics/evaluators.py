@@ -94,6 +94,7 @@ def check_arrays(
             "Targets and predictions must be [examples, outputs] = "
             f"{expected}, got {targets.shape} and {predictions.shape}."
         )
+    # Counted by picture: one NaN spoils all outputs of a softmax.
     bad = int(np.sum(~np.isfinite(predictions).all(axis=1)))
     if bad:
         raise errors.RunError(

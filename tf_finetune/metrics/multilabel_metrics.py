@@ -34,12 +34,11 @@ def compute_metrics(
 
     Returns:
         Plain numbers, lists and dictionaries; undefined metrics are None.
-        Keys: `examples`, `class_names`, `macro_average_precision`,
-        `macro_average_precision_interval`, `macro_` and `micro_` of
+        Keys: `examples`, `class_names`, `macro_` and `micro_` of
         `average_precision`, `roc_auc`, `precision`, `recall` and `f1`,
-        `exact_match`, `hamming_loss`, `log_loss` (mean over all pairs) and
-        `per_label` (by name: `average_precision`, `roc_auc`, `precision`,
-        `recall`, `f1`, `threshold`, `support`).
+        `macro_average_precision_interval`, `exact_match`, `hamming_loss`,
+        `log_loss` (mean over all pairs) and `per_label` (by name: those five,
+        `threshold` and `support`).
 
     Raises:
         DataError: There is no example.
@@ -50,28 +49,21 @@ def compute_metrics(
     probabilities = np.asarray(probabilities, dtype="float64")
     _check_arrays(targets, probabilities, names)
     given = probabilities >= np.asarray(thresholds)
-    columns = zip(targets.T, probabilities.T, given.T, strict=True)
     per_label = {
         name: _compute_label_figures(*column) | {"threshold": float(threshold)}
-        for name, threshold, column in zip(
-            names, thresholds, columns, strict=True
+        for name, threshold, *column in zip(
+            names, thresholds, targets.T, probabilities.T, given.T, strict=True
         )
     }
-    # Micro averages: all pairs of picture and label as one label.
-    pairs = _compute_label_figures(
-        targets.ravel(), probabilities.ravel(), given.ravel()
+    pairs = _compute_pair_figures(targets, probabilities, given)
+    interval = ranking_metrics.bootstrap_macro_interval(
+        targets, probabilities, seed=seed
     )
-    # A count has neither a micro nor a macro average.
-    pairs.pop("support")
     return {
         "examples": len(targets),
         "class_names": list(names),
         **_average_over_labels(per_label.values(), pairs),
-        "macro_average_precision_interval": (
-            ranking_metrics.bootstrap_macro_interval(
-                targets, probabilities, seed=seed
-            )
-        ),
+        "macro_average_precision_interval": interval,
         **{f"micro_{key}": value for key, value in pairs.items()},
         # Also known as subset accuracy.
         "exact_match": float(np.mean(np.all(given == targets, axis=1))),
@@ -138,6 +130,18 @@ def _compute_label_figures(
         "f1": float(f1) if known else None,
         "support": int(support),
     }
+
+
+def _compute_pair_figures(
+    targets: np.ndarray, probabilities: np.ndarray, given: np.ndarray
+) -> dict[str, Any]:
+    """Computes micro averages: all pairs of picture and label as one label."""
+    found = _compute_label_figures(
+        targets.ravel(), probabilities.ravel(), given.ravel()
+    )
+    # A count has neither a micro nor a macro average.
+    found.pop("support")
+    return found
 
 
 def _average_known(values: Sequence[float | None]) -> float | None:

@@ -127,13 +127,7 @@ def find_boundary(
     return _build_boundary(model, best[1], sum(work[e] for e in best[2]), work)
 
 
-def hash_network(
-    model: keras.Model,
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
-) -> str:
+def hash_network(model: keras.Model, square: picture_options.Square) -> str:
     """Hashes a network and its input settings to the key of its outputs.
 
     Two networks with the same key give the same output for a picture. Hashed
@@ -145,9 +139,7 @@ def hash_network(
 
     Args:
         model: A functional model, with its weights.
-        image_size: Side of the model's input, pixels.
-        resize: How pictures become square.
-        pixels: How picture files are decoded.
+        square: What pictures are decoded into, the model's input.
 
     Returns:
         32 hexadecimal digits.
@@ -155,9 +147,9 @@ def hash_network(
     digest = hashlib.sha256()
     facts = [
         _describe_graph(model),
-        image_size,
-        resize,
-        pixels.key,
+        square.size,
+        square.resize,
+        square.pixels.key,
         tf.__version__,
         decoding.VERSION,
         os.environ.get("TF_ENABLE_ONEDNN_OPTS"),

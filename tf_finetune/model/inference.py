@@ -140,6 +140,11 @@ class PretrainedOutputs:
     features: tf.Tensor
     rows: tf.Tensor | None
 
+    @property
+    def tensors(self) -> list[tf.Tensor]:
+        """The tensors that were computed, `features` first."""
+        return [each for each in (self.features, self.rows) if each is not None]
+
 
 PretrainedStep = Callable[[tf.Tensor], PretrainedOutputs]
 

@@ -30,6 +30,7 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
         config.output or config.workdir,
         config.output,
         "file" if config.output else None,
+        data=config.data,
     )
     figures = finished_run_files.load_config_task(config).figures
     for spec in config.fail_below:
@@ -56,13 +57,28 @@ def load_evaluation_labels(
     For other pictures than the run's own (`--data`), it knows the run's
     classes.
     """
-    task = finished_run_files.load_config_task(config)
     if not config.data:
-        return task.labels
+        return load_own_labels(config)
+    task = finished_run_files.load_config_task(config)
     described = finished_run_files.locate_workdir(
         config.workdir
     ).load_description(task.build_data_schema)
     return task.labels.restore(described)
+
+
+def load_own_labels(
+    config: finished_run_files.FinishedConfig,
+) -> label_protocol.Labels:
+    """Returns the label reader by which a finished run reads its own pictures.
+
+    See `Task.restore_labels`.
+    """
+    task = finished_run_files.load_config_task(config)
+    place = finished_run_files.locate_workdir(config.workdir)
+    return task.restore_labels(
+        finished_run_files.load_train_config(config),
+        place.load_description(task.build_data_schema),
+    )
 
 
 def resolve_evaluation_data(

@@ -7,7 +7,7 @@ from tf_finetune.config import command_configs, options, train_config
 from tf_finetune.exports import catalog, export_flags, torchvision_networks
 from tf_finetune.preflight import finished_run_files, unused_options
 from tf_finetune.weights.torch import weights_configs
-from tf_finetune.workdir import workdir_files
+from tf_finetune.workdir import lifecycle, workdir_files
 
 _WITHOUT_CERTAINTY = dict.fromkeys(
     ("calibrate", "out_of_distribution"),
@@ -36,10 +36,13 @@ def check_export(config: command_configs.ExportConfig) -> None:
     if "torch" in config.format:
         _check_torch(config, pathlib.Path(config.output or place.export))
     finished_run_files.check_writable(
-        config.output or place.export, config.output
+        config.output or place.export,
+        config.output,
+        None if config.output else "folder",
     )
-    own = (place.model, place.weights, place.fusion_model)
-    export_flags.check_no_overwrite(config.output, config.format, own)
+    export_flags.check_no_overwrite(
+        config.output, config.format, lifecycle.list_files(place)
+    )
     losses = finished_run_files.load_config_task(config).exports.losses
     export_flags.check_tolerance(config.tolerance, config.format, losses)
     _check_root(config.image_root)

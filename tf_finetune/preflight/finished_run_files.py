@@ -10,7 +10,7 @@ from tf_finetune.config import command_configs, train_config
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.untrusted import model_configs
-from tf_finetune.workdir import recorded_config, workdir_files
+from tf_finetune.workdir import lifecycle, recorded_config, workdir_files
 
 FinishedConfig = (
     command_configs.EvaluateConfig
@@ -75,15 +75,23 @@ def check_writable(
     path: str | pathlib.Path,
     asked: str | None,
     kind: Literal["file", "folder"] | None = None,
+    *,
+    data: str | None = None,
 ) -> None:
     """Raises `UsageError` unless results can be written, before work is done.
+
+    Files of a run and the data itself are not written over.
 
     Args:
         path: File or folder of the results; it need not exist.
         asked: The value of `--output`, for the message; None: not given.
         kind: What it must be if it exists; None: either.
+        data: Value of `--data`; None: not given.
     """
-    reason = files.find_write_problem(pathlib.Path(path).expanduser(), kind)
+    path = pathlib.Path(path).expanduser()
+    reason = files.find_write_problem(path, kind)
+    if reason is None and path.exists():
+        reason = _find_loss(path, kind, data)
     if reason is None:
         return
     if asked:
@@ -94,3 +102,19 @@ def check_writable(
         f"{path} cannot be written: {reason}. Choose another place "
         "for the results with --output."
     )
+
+
+def _find_loss(
+    path: pathlib.Path, kind: str | None, data: str | None
+) -> str | None:
+    """Returns the reason why a path must not be overwritten; None: it may."""
+    if kind == "folder" and (path / "run.json").is_file():
+        return "it is the workdir of a run"
+    place = workdir_files.Workdir(path.resolve().parent)
+    own = lifecycle.list_files(place) if place.run_json.is_file() else ()
+    if path.resolve() in own:
+        return f"it is a file of the run in {place.path}"
+    source = pathlib.Path(data or "").expanduser()
+    if source.is_file() and path.samefile(source):
+        return "it is --data itself"
+    return None

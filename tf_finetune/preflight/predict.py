@@ -1,6 +1,7 @@
 """Checks of predict that need no TensorFlow."""
 
 import dataclasses
+import pathlib
 from typing import TYPE_CHECKING
 
 from tf_finetune import errors
@@ -8,6 +9,7 @@ from tf_finetune.config import command_configs, data_options
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.sources import csv_file
 from tf_finetune.preflight import finished_run_files, unused_options
+from tf_finetune.tasks import task as task_contract
 
 if TYPE_CHECKING:
     from tf_finetune.inputs import input_rows
@@ -31,10 +33,25 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
         },
     )
     if config.output:
-        # Predictions that are files go into a folder, checked at its use.
-        kind = None if task.files else "file"
-        finished_run_files.check_writable(config.output, config.output, kind)
+        # Of `task.files` itself, TensorFlow would be imported.
+        kind = "folder" if task.files_at else "file"
+        if kind == "folder":
+            _require_folder_name(config.output, task)
+        finished_run_files.check_writable(
+            config.output, config.output, kind, data=config.data
+        )
     finished_run_files.check_models(config)
+
+
+def _require_folder_name(output: str, task: task_contract.Task) -> None:
+    """Raises `UsageError` for the name of a file where a folder is written."""
+    path = pathlib.Path(output)
+    # A name that ends in .csv is meant as a file, though it may not exist.
+    if path.is_file() or path.suffix.lower() == ".csv":
+        raise errors.UsageError(
+            f"--output={output} must be a folder: predictions of "
+            f"--task={task.name} are files, which go into it beside a table."
+        )
 
 
 def list_examples(

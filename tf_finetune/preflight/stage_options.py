@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from tf_finetune import errors
 from tf_finetune.adaptation import catalog as adaptation
-from tf_finetune.config import fit_stage_options, train_config
-from tf_finetune.semi_supervised import catalog as objectives
+from tf_finetune.config import fit_stage_options, teacher_options, train_config
 
 
 def check_stages(config: train_config.TrainConfig) -> None:
@@ -32,7 +31,7 @@ def check_stages(config: train_config.TrainConfig) -> None:
             "out, or the rate (@…) of the stages that are to take it."
         )
     objective = config.unlabeled.effective_objective
-    if objective != objectives.SUPERVISED:
+    if objective != teacher_options.SUPERVISED:
         raise errors.UsageError(
             f"--stages is not possible with --objective={objective}, which "
             "trains in one stage. Use --trainable and --epochs, or leave "

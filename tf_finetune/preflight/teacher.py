@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from tf_finetune import errors
 from tf_finetune.config import option_types, teacher_options, train_config
-from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.semi_supervised import teacher_source
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import lifecycle
@@ -49,7 +48,7 @@ def check_teacher(
             f"{given} answers for single pictures, and --augmentation="
             f"{_MIXING} mixes them. Give --augmentation=medium."
         )
-    allowed = (None, objectives.SUPERVISED, teacher_options.OBJECTIVE)
+    allowed = (None, teacher_options.SUPERVISED, teacher_options.OBJECTIVE)
     if options.objective not in allowed:
         raise errors.UsageError(
             f"--objective={options.objective} and {given} are two ways to "

@@ -11,6 +11,7 @@ from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     data_options,
     model_options,
+    teacher_options,
     train_config,
     training_options,
 )
@@ -76,7 +77,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         stage_options.check_stages(config)
     _check_backbone_updates(config)
     asked = config.unlabeled
-    if asked.teacher or asked.effective_objective != "supervised":
+    if asked.teacher or asked.effective_objective != teacher_options.SUPERVISED:
         from tf_finetune.preflight import unlabeled_options
 
         unlabeled_options.check_objective(config, task)
@@ -165,6 +166,13 @@ def _check_training(training: training_options.TrainingOptions) -> None:
         raise errors.UsageError(
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
+        )
+    parts, size = training.gradient_accumulation_steps, training.batch_size
+    if size != "auto" and parts > size:
+        raise errors.UsageError(
+            f"--gradient_accumulation_steps={parts} divides the {size} "
+            "pictures of a step (--batch_size) into more parts than there are. "
+            f"Choose at most {size}."
         )
 
 

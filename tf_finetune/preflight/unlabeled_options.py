@@ -26,7 +26,7 @@ def check_objective(
         from tf_finetune.preflight import teacher
 
         teacher.check_teacher(config, task)
-    if name == objectives.SUPERVISED:
+    if name == teacher_options.SUPERVISED:
         return
     objectives.OBJECTIVES.check(name)
     if not config.unlabeled.unlabeled_data:

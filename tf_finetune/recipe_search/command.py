@@ -113,7 +113,7 @@ def recipe_run(
     training = config_completion.make_paths_absolute(training)
     training = config_completion.choose_graph(training)
     folder = choose_folder(config)
-    if problem := files.find_write_problem(folder):
+    if problem := files.find_write_problem(folder, "folder"):
         raise errors.UsageError(
             f"--output={folder} cannot be written: {problem}. Choose another "
             "folder."

@@ -233,7 +233,16 @@ def _explain_no_trials(facts: fact_types.Facts) -> str:
             "all other settings keep their defaults."
         )
     if not candidates.list_candidates(facts):
-        return "Nothing is left to try: the settings are given."
+        settings = facts.settings
+        layers = rate = ""
+        if "trainable" not in facts.given:
+            layers = f"cache={settings['cache']}"
+        if "learning_rate" not in facts.given:
+            rate = f"optimizer={settings['optimizer']}"
+        return (
+            f"Nothing is left to try: --{layers or 'trainable'} and "
+            f"--{rate or 'learning_rate'} are given, or named by --recipe_skip."
+        )
     return ""
 
 

@@ -123,7 +123,12 @@ def hash_weights(candidate: Candidate) -> str:
 def _parse(text: str) -> tuple[str, str]:
     """Splits NAME=WEIGHTS; NAME alone stands for its ImageNet weights."""
     # At the first "=": no backbone's name has one, a path may.
-    name, _, weights = text.partition("=")
+    name, equals, weights = text.partition("=")
+    if equals and not weights.strip():
+        raise errors.UsageError(
+            f"--backbones={text} names no weights behind the sign. Give "
+            f"{text}FILE, or {name} alone for its ImageNet weights."
+        )
     return name.strip(), weights.strip() or _IMAGENET
 
 

@@ -20,7 +20,7 @@ from absl import logging
 
 from tf_finetune import version
 from tf_finetune.adaptation import method
-from tf_finetune.config import recommend_config, train_config
+from tf_finetune.config import picture_options, recommend_config
 from tf_finetune.data import examples
 from tf_finetune.data.images import decoding, verification
 from tf_finetune.model import assembly, inference
@@ -196,14 +196,12 @@ class NetworkMeasuring:
         self, pictures: Sequence[examples.Picture]
     ) -> dict[str, str]:
         """Decodes pictures; returns the reason by path of those that fail."""
-        options = train_config.TrainConfig().model
+        # Whether a picture decodes does not depend on the size.
+        size = self._config.image_size or 224
         return verification.decode_pictures(
             pictures,
             cache_dir=self._cache_dir,
-            # Whether a picture decodes does not depend on the size.
-            image_size=self._config.image_size or 224,
-            resize=self._config.resize,
-            pixels=options.pixels,
+            square=picture_options.Square(size, self._config.resize),
         )
 
     def close(self, candidate: candidates.Candidate) -> None:

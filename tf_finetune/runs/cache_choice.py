@@ -11,7 +11,7 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import train_config
-from tf_finetune.data import pipeline, split_targets
+from tf_finetune.data import epoch_order, pipeline, split_targets
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import entries
 from tf_finetune.model import inference
@@ -158,7 +158,7 @@ def _find_obstacle(context: contexts.RunContext) -> str:
         )
     needed = boundary_activations.count_missing_bytes(context)
     limit = context.config.output.cache_gb
-    if not context.cache.make_room(needed):
+    if needed and not context.cache.make_room(needed):
         return (
             f"{entries.format_size(needed)} of features do not fit into "
             f"--cache_gb={limit:g} or onto the disk"
@@ -236,14 +236,9 @@ def load_batch(context: contexts.RunContext) -> tuple[tf.Tensor, float]:
     batches = pipeline.build_training_batches(
         paths,
         split_targets.ArrayTargets(np.zeros([len(paths), 1])),
-        batch_size=size,
+        epoch_order.BatchOrder(batch_size=size, seed=config.seed, epochs=1),
+        context.square,
         augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
     )
     rest = iter(batches)
     # The first batch starts the pipeline, which takes seconds of its own.

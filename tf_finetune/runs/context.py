@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tf_finetune.adaptation import method
-from tf_finetune.config import train_config
+from tf_finetune.config import picture_options, train_config
 from tf_finetune.data import examples
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.model import assembly, inference
@@ -94,6 +94,11 @@ class RunContext:
     def image_size(self) -> int:
         """Side of the model's input, pixels."""
         return self.assembly.backbone.image_size
+
+    @property
+    def square(self) -> picture_options.Square:
+        """The square that pictures are decoded into, the model's input."""
+        return self.config.model.make_square(self.image_size)
 
     @property
     def is_chief(self) -> bool:

@@ -17,7 +17,7 @@ from tf_finetune.runs import distillation_record, teacher_logits
 from tf_finetune.runs import teacher as teachers
 from tf_finetune.semi_supervised import distillation, teacher_targets
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training import fine_tuning, optimizers
+from tf_finetune.training import fine_tuning
 from tf_finetune.training.distributed import replicas, strategies
 
 
@@ -105,20 +105,14 @@ class Distillation:
                 ]
             ),
             augmentation=options.augmentation,
-            image_size=context.image_size,
-            resize=context.config.model.resize,
-            pixels=context.config.model.pixels,
+            square=context.square,
         )
+        part = replicas.find_own_part(context.strategy)
+        order = fine_tuning.order_batches(context.config, len(pictures), part)
         return dataclasses.replace(
             feed,
-            batches=lambda first_epoch, first_step: view_batches.build_batches(
-                viewed,
-                batch_size=optimizers.choose_batch_size(options, len(pictures)),
-                seed=context.config.seed,
-                first_epoch=first_epoch,
-                first_step=first_step,
-                epochs=options.epochs,
-                part=replicas.find_own_part(context.strategy),
+            batches=lambda epoch, step: view_batches.build_batches(
+                viewed, order.start_at(epoch, step)
             ),
         )
 

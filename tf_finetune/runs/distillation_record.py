@@ -39,6 +39,7 @@ def require_same_teacher(context: contexts.RunContext, key: str) -> None:
     shared = context.shared
     try:
         found = shared.content(shared.path / _FILE, _RECORD, megabytes=16)
+    # A new run has no record yet.
     except (FileNotFoundError, NotADirectoryError):
         return
     if found["teacher"]["fingerprint"] != key:
@@ -90,6 +91,7 @@ def complete_record(
     shared = context.shared
     kind = json_schema.Record()
     record = shared.content(shared.path / _FILE, kind, megabytes=16)
+    # The teacher may have learned the training pictures.
     splits = [each for each in context.data.splits if each != "train"]
     summary = context.task.figures.summary
     teacher = {
@@ -127,7 +129,7 @@ def _describe(
             "path": str(teacher.source.path),
             "kind": teacher.source.kind,
             "fingerprint": teacher.key,
-            "image_size": teacher.image_size,
+            "image_size": teacher.square.size,
             "figures": {"validation": summary(judged)},
             "out_of_fold": held_out,
         },
@@ -177,6 +179,7 @@ def _measure_agreement(context: contexts.RunContext, split: str) -> float:
     theirs = _predict_teacher(context, split)
     if context.task.network.activation == "softmax":
         return float(np.mean(found.argmax(axis=1) == theirs.argmax(axis=1)))
+    # Independent labels: each is given from one half on.
     return float(np.mean((found >= 0.5) == (theirs >= 0.5)))
 
 

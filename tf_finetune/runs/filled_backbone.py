@@ -15,12 +15,12 @@ from tf_finetune.backbones import build
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, scan
 from tf_finetune.data.images import verification
+from tf_finetune.exports import export_files
 from tf_finetune.feature_cache import entries
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import split_evaluation
 from tf_finetune.transplants import transplant
-from tf_finetune.untrusted import keras_files
-from tf_finetune.weights import loading, preprocessing, weights_source
+from tf_finetune.weights import loading, weights_source
 from tf_finetune.workdir import json_schema
 
 _FOLDER = "transplants"
@@ -87,18 +87,12 @@ def fill_backbone(
             written.
     """
     options = config.model
-    name, weights = weights_source.parse_origin(options.init_from)
     target = build.build(
         options.backbone,
         image_size=options.image_size,
         preprocessing=options.preprocessing,
     )
-    source = build.build(
-        name,
-        image_size=target.image_size,
-        preprocessing=options.preprocessing,
-    )
-    loading.load(source, weights)
+    source = _load_source(config, target.image_size)
     pictures = _list_training_pictures(config, inspected, target.image_size)
     chosen = _choose_pictures(pictures, target, config.seed)
     key = _make_key(config, source, chosen)
@@ -112,27 +106,44 @@ def fill_backbone(
         if not (path.is_file() and about.is_file()):
             layers = _fill(target, source, chosen, config)
             with files.replacing(path) as temporary:
-                target.model.save_weights(temporary)
-                keras_files.write_backbone(temporary, options.backbone)
-                preprocessing.record_scaling(temporary, target.model)
+                export_files.save_weights(target.model, temporary, options)
             files.write_json(about, [dataclasses.asdict(e) for e in layers])
-        layers = json_schema.read_json(
-            about,
-            json_schema.Items(_LAYER),
-            within=folder,
-            limit=_TABLE_BYTES,
-            hint="Remove it with `python -m tf_finetune.cache "
-            "--clear=transplants`; it is made anew.",
+        return FilledBackbone(
+            path=path, origin=options.init_from, layers=_read_layers(about)
         )
-    return FilledBackbone(
-        path=path,
-        origin=options.init_from,
-        layers=tuple(
-            transplant.FilledLayer(
-                **{name: each[name] for name in _LAYER.needed}
-            )
-            for each in layers
-        ),
+
+
+def _load_source(
+    config: train_config.TrainConfig, image_size: int
+) -> backbones.Backbone:
+    """Builds the network of `--init_from` and loads its weights."""
+    name, weights = weights_source.parse_origin(config.model.init_from)
+    source = build.build(
+        name,
+        image_size=image_size,
+        preprocessing=config.model.preprocessing,
+    )
+    loading.load(source, weights)
+    return source
+
+
+def _read_layers(path: pathlib.Path) -> tuple[transplant.FilledLayer, ...]:
+    """Reads the layers of a filled network, and where their weights are from.
+
+    Args:
+        path: JSON file in the cache.
+    """
+    layers = json_schema.read_json(
+        path,
+        json_schema.Items(_LAYER),
+        within=path.parent,
+        limit=_TABLE_BYTES,
+        hint="Remove it with `python -m tf_finetune.cache "
+        "--clear=transplants`; it is made anew.",
+    )
+    return tuple(
+        transplant.FilledLayer(**{name: each[name] for name in _LAYER.needed})
+        for each in layers
     )
 
 
@@ -164,9 +175,7 @@ def _list_training_pictures(
     problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=config.output.cache_folder,
-        image_size=image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        square=config.model.make_square(image_size),
     )
     data = scan.clean_and_split(
         inspected, problems, config.data, seed=config.seed
@@ -199,10 +208,7 @@ def _make_key(
 ) -> str:
     """Hashes everything that the weights depend on."""
     network = freeze_boundary.hash_network(
-        source.model,
-        image_size=source.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        source.model, config.model.make_square(source.image_size)
     )
     facts = [
         _VERSION,

@@ -1,7 +1,7 @@
 """Fine-tunes the model of a run: its second stage."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 
@@ -9,7 +9,7 @@ from tf_finetune.model import assembly, freeze_boundary
 from tf_finetune.runs import boundary_activations as boundaries
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import split_evaluation
-from tf_finetune.training import fine_tuning, history
+from tf_finetune.training import fine_tuning, fit, history
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
@@ -44,8 +44,33 @@ def fine_tune(
     feed = make_feed(context, activations)
     share, weights = options.interpolate, context.assembly.model.weights
     start = assembly.copy_values(weights) if share < 1 else []
+    outcome = fit_stage(context, trainer, feed)
+    if start:
+        ended = assembly.copy_values(weights)
+        mixed = assembly.interpolate_values(start, ended, share)
+        assembly.assign_values(weights, mixed)
+    return history.make_rows("fine_tune", outcome.rows)
+
+
+def fit_stage(
+    context: contexts.RunContext,
+    trainer: keras.Model,
+    feed: fine_tuning.TrainingFeed,
+    *,
+    name: str | None = None,
+    table: Sequence[dict] = (),
+) -> fit.Outcome:
+    """Trains a stage and writes the history after every epoch.
+
+    Args:
+        context: The run, as of this stage.
+        trainer: Model that `prepare_trainer` returned.
+        feed: Training and validation batches.
+        name: Name of one of several stages; None: it is the only one.
+        table: History rows of the stages before it.
+    """
     with enter_training(context):
-        outcome = fine_tuning.fit_trainer(
+        return fine_tuning.fit_trainer(
             trainer,
             feed,
             adapted=context.adapted,
@@ -55,14 +80,11 @@ def fine_tune(
             place=context.shared,
             writes=context.is_chief,
             report=lambda rows: history.write(
-                context.place.history, history.make_rows("fine_tune", rows)
+                context.place.history,
+                [*table, *history.make_rows(name or "fine_tune", rows)],
             ),
+            name=name,
         )
-    if start:
-        ended = assembly.copy_values(weights)
-        mixed = assembly.interpolate_values(start, ended, share)
-        assembly.assign_values(weights, mixed)
-    return history.make_rows("fine_tune", outcome.rows)
 
 
 def evaluate_fine_tuned(

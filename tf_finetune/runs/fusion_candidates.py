@@ -59,6 +59,7 @@ def solve_candidates(
     inputs = input_protocol.list_inputs(context.config.data)
     solver = head_solvers.find_solver(context.task.network.solver)
     values = {s: _load_values(context, each) for s, each in joined.items()}
+    # Solvers compute in float64.
     targets = context.targets("train").values.astype("float64")
     parts = fusion_parts.solve_parts(
         inputs,
@@ -111,15 +112,14 @@ def _apply_network(
     """Returns the network's logits of rows: the mean over their pictures."""
     if chosen == "probe":  # Its features are cached.
         features = values[pictures.NAME]
+        # The features of a row's pictures stand one behind the other.
         width = features.shape[1] // len(joined.pictures[0])
         flat = features.reshape(-1, width)
         each = inference.predict_rows(context.assembly.head, flat)
     else:
         images = pipeline.build_evaluation_images(
             [path for row in joined.rows for path in row.paths],
-            image_size=context.image_size,
-            resize=context.config.model.resize,
-            pixels=context.config.model.pixels,
+            context.square,
             batch_size=context.config.training.batch_size,
         )
         each = inference.predict(context.assembly.trainer, images)

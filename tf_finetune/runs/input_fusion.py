@@ -198,9 +198,7 @@ def _predict(
     batches = fused_model.stream_batches(
         input_protocol.list_inputs(context.config.data),
         rows,
-        image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
+        context.square,
         batch_size=_COMPARED_ROWS,
     )
     return inference.predict(model, batches)

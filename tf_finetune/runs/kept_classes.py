@@ -62,6 +62,7 @@ def make_plan(
         UsageError: The earlier run has no head to take over, or no class in
             common with this one.
     """
+    # In any split: a class may have pictures in validation alone.
     present = {picture.label for picture in data.pictures}
     return class_plan.plan_classes(
         data.class_names,
@@ -111,6 +112,7 @@ def solve_head(
     found = added_classes.solve_columns(
         rows.features,
         rows.labels,
+        # Logits of the kept classes, with which new ones compete.
         rows.features @ kernel + bias,
         new,
         groups=rows.groups,
@@ -118,6 +120,7 @@ def solve_head(
         class_weight=problem.config.training.class_weight,
         seed=problem.config.seed,
     )
+    # Columns of kept classes stay equal to the bit.
     kernel[:, new] = found.kernel.astype("float32")
     bias[new] = found.bias.astype("float32")
     beside = " beside imagined features of those without pictures"

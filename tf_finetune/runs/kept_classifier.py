@@ -52,14 +52,7 @@ def keep_classifier(
         DataError: Pictures are given and none of them can be used.
     """
     names = _list_names(config)
-    task = tasks.TASKS.get(config.model.task)
-    built = assembly.build_model(
-        config.model, task, names, config.seed, weights=config.model.weights
-    )
-    classifier = file_classifier.read_classifier(
-        built.loaded, features=built.extractor.outputs[0].shape[-1]
-    )
-    _set_classifier(built.head, classifier, config)
+    built = _build_model(config, names)
     plan = (
         f"{len(names):,} classes of the classifier in {built.loaded.path} are "
         "kept; nothing is trained"
@@ -73,7 +66,8 @@ def keep_classifier(
         class_names=names,
         image_size=built.backbone.image_size,
     )
-    results.save_weights(built.model, place, config.model.backbone)
+    with files.replacing(place.weights) as temporary:
+        export_files.save_weights(built.model, temporary, config.model)
     with files.replacing(place.model) as temporary:
         export_files.save_keras(built.model, temporary, names)
     _record_predictions(found, paths)
@@ -94,6 +88,21 @@ def _list_names(config: train_config.TrainConfig) -> tuple[str, ...]:
     return classifier_names.read_names(
         pathlib.Path(config.model.class_names).expanduser()
     )
+
+
+def _build_model(
+    config: train_config.TrainConfig, names: Sequence[str]
+) -> assembly.Assembly:
+    """Builds the network with the backbone and the classifier of the file."""
+    task = tasks.TASKS.get(config.model.task)
+    built = assembly.build_model(
+        config.model, task, names, config.seed, weights=config.model.weights
+    )
+    classifier = file_classifier.read_classifier(
+        built.loaded, features=built.extractor.outputs[0].shape[-1]
+    )
+    _set_classifier(built.head, classifier, config)
+    return built
 
 
 def _set_classifier(

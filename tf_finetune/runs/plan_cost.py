@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from tf_finetune.config import train_config
-from tf_finetune.data import data_statistics, pipeline, scan
+from tf_finetune.data import data_statistics, epoch_order, pipeline, scan
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.runs import run_plan, run_preparation
@@ -64,14 +64,9 @@ def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
     batches = pipeline.build_training_batches(
         [picture.path for picture in context.data.split("train")] * copies,
         targets,
-        image_size=context.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-        batch_size=size,
+        epoch_order.BatchOrder(batch_size=size, seed=config.seed, epochs=1),
+        context.square,
         augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
     )
     steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))
     epochs = config.training.epochs if context.fine_tunes else 0

@@ -4,8 +4,6 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from tf_finetune import environment, errors, files
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
@@ -17,8 +15,7 @@ from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import history
-from tf_finetune.untrusted import keras_files
-from tf_finetune.workdir import lifecycle, workdir_files
+from tf_finetune.workdir import lifecycle
 
 
 def evaluate_splits(
@@ -142,7 +139,8 @@ def save_results(
             kept=_find_kept_epoch(context, result),
             probe=result.fit_result.probe.evaluations["validation"].figures,
         )
-    save_weights(model, place, context.config.model.backbone)
+    with files.replacing(place.weights) as temporary:
+        export_files.save_weights(model, temporary, context.config.model)
     with files.replacing(place.model) as temporary:
         export_files.save_keras(
             model, temporary, context.data.class_names, result.chosen.decision
@@ -159,15 +157,6 @@ def _find_kept_epoch(
         return rows[-1] if rows else None
     rank = context.task.figures.rank_epoch
     return max(rows, key=lambda i: rank(table[i]), default=None)
-
-
-def save_weights(
-    model: keras.Model, place: workdir_files.Workdir, backbone: str
-) -> None:
-    """Writes a model's weights and its backbone's name, atomically."""
-    with files.replacing(place.weights) as temporary:
-        model.save_weights(temporary)
-        keras_files.write_backbone(temporary, backbone)
 
 
 def finish_run(

@@ -49,6 +49,7 @@ class RunCache:
         self._built = built
         self._networks = networks
         self._held = held
+        self._square = config.model.make_square(built.backbone.image_size)
         self._crossing: dict[str, stores.Store] = {}
         self.features = self._open_features()
 
@@ -135,8 +136,8 @@ class RunCache:
             self._fill_from_activations(rows, self.features.missing(names))
 
         def network(images: tf.Tensor) -> list[tf.Tensor]:
-            found = self._networks.pretrained_step(with_rows=with_rows)(images)
-            return [found.features, *([found.rows] if with_rows else [])]
+            step = self._networks.pretrained_step(with_rows=with_rows)
+            return step(images).tensors
 
         into = [self.features, *([rows] if rows else [])]
         # View 0 is the picture unaugmented.
@@ -242,9 +243,7 @@ class RunCache:
             into,
             network,
             wanted,
-            image_size=self._built.backbone.image_size,
-            resize=self._config.model.resize,
-            pixels=self._config.model.pixels,
+            square=self._square,
             batch_size=self._config.training.batch_size,
             level=self._config.training.augmentation,
             title=title,
@@ -258,18 +257,14 @@ class RunCache:
         self, model: keras.Model, *, width: int, dtype: str, up_to: str
     ) -> stores.Store:
         """Opens the store of a network's outputs, held until the run ends."""
-        options, size = self._config.model, self._built.backbone.image_size
-        key = freeze_boundary.hash_network(
-            model, image_size=size, resize=options.resize, pixels=options.pixels
-        )
+        square, backbone = self._square, self._config.model.backbone
+        key = freeze_boundary.hash_network(model, square)
         folder = self._held.enter_context(
             entries.hold_entry(
                 self._config.output.cache_folder,
                 # Rows of both dtypes may exist side by side.
                 f"{entries.FEATURES}/{key}-{dtype}",
-                what=(
-                    f"{options.backbone} up to {up_to}, {size} pixels, {dtype}"
-                ),
+                what=f"{backbone} up to {up_to}, {square.size} pixels, {dtype}",
             )
         )
         return stores.Store(folder, width=width, dtype=dtype)

@@ -7,12 +7,11 @@ from absl import logging
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import surgery_steps
-from tf_finetune.config import train_config
+from tf_finetune.config import teacher_options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import head_stage
-from tf_finetune.semi_supervised import catalog
 from tf_finetune.training import head_fit, optimizers
 
 
@@ -63,7 +62,7 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
         from tf_finetune.runs import distillation  # Only with a teacher.
 
         lines.append(distillation.describe_plan(context))
-    if options.effective_objective == catalog.SUPERVISED:
+    if options.effective_objective == teacher_options.SUPERVISED:
         return lines
     return [
         *lines,

@@ -4,9 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -16,20 +14,15 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
 from tf_finetune.data.images import image_warnings, verification
 from tf_finetune.feature_cache import fill
-from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.runs import cache_choice, run_cache
 from tf_finetune.runs import context as contexts
 from tf_finetune.tasks import catalog as tasks
-from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import strategies
 from tf_finetune.weights import weights_file
 from tf_finetune.workdir import lifecycle, workdir_files
-
-if TYPE_CHECKING:
-    from tf_finetune.runs import filled_backbone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,54 +52,30 @@ def prepare_run(
         place: Workdir for results.
         held: Exit stack; until it is closed, it keeps the run's cache entries
             from being evicted, and reports the end of another worker.
-        largest_batch: Largest batch size that fits into memory; None without
-            `--batch_size=auto`.
+        largest_batch: Largest batch that fits, with `--batch_size=auto`.
 
     Returns:
-        The context of the run; its model has pretrained weights and a random
-        head.
+        The context; its model has pretrained weights and a random head.
 
     Raises:
         UsageError: Backbone, weights, surgery or `--trainable` are impossible.
         RunError: The weights cannot be read or matched.
-        DataError: Pictures that cannot be decoded leave too few, or are an
-            error with `--bad_data=error`.
+        DataError: Too few pictures decode, or not all with `--bad_data=error`.
     """
-    # Before any operation runs.
-    if config.training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = strategies.build_strategy(
-        config.training.strategy, tpu=config.training.tpu
-    )
-    held.enter_context(strategies.report_lost_worker(strategy))
-    task = tasks.TASKS.get(config.model.task)
-    filled = None
-    if config.model.init_from:
-        from tf_finetune.runs import filled_backbone
-
-        # The chief fills the network; the others read it from the cache.
-        with strategies.run_chief_first(strategy):
-            filled = filled_backbone.fill_backbone(config, inspected)
-    with strategy.scope():
-        model = _build_model(config, task, inspected, filled)
+    strategy = _prepare_devices(config, held)
+    model = _build_model(config, inspected, strategy)
     # The cache computes in batches of the size that fits.
     size = largest_batch or config.training.batch_size
-    sized, networks = options.replace(config, batch_size=size), model.networks
+    sized = options.replace(config, batch_size=size)
     # The chief decodes; the others read its verdicts from the cache.
     with strategies.run_chief_first(strategy):
-        cache = run_cache.RunCache(sized, model.assembly, networks, held)
+        cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
         found = inspected.pictures
-        problems = decode_and_extract(found, sized, networks, cache)
+        problems = decode_and_extract(found, sized, model.networks, cache)
     data = _complete_data(config, inspected, problems)
-    loaded = model.assembly.loaded
-    path = loaded and loaded.path
-    if path and path.is_file() and weights_file.detect_kind(path) == "torch":
-        from tf_finetune.runs import statistics_check  # Only for such files.
-
-        backbone = model.assembly.backbone
-        statistics_check.report_fit(backbone, data.split("train"), config)
+    _report_statistics(model.assembly, data, config)
     # Only now: some tasks need the pictures, for statistics of their labels.
-    task = task.fit_to_data(data, config)
+    task = tasks.TASKS.get(config.model.task).fit_to_data(data, config)
     # A task that was adapted may end in other constants (target statistics).
     built = assembly.replace_output_activation(model.assembly, task)
     model.networks.replace_model(built.model)
@@ -115,9 +84,7 @@ def prepare_run(
         requested_config=config,
         largest_batch=largest_batch,
         place=place,
-        shared=place
-        if strategies.is_chief(strategy)
-        else lifecycle.choose_workdir(config),
+        shared=_choose_shared_workdir(place, strategy, config),
         data=data,
         task=task,
         assembly=built,
@@ -128,6 +95,30 @@ def prepare_run(
         settings=_choose_settings(strategy, config),
         stages=model.stages,
     )
+
+
+def _prepare_devices(
+    config: train_config.TrainConfig, held: contextlib.ExitStack
+) -> tf.distribute.Strategy:
+    """Sets up determinism and devices; `held` reports a worker's end."""
+    # Before any operation runs.
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = strategies.build_strategy(
+        config.training.strategy, tpu=config.training.tpu
+    )
+    held.enter_context(strategies.report_lost_worker(strategy))
+    return strategy
+
+
+def _choose_shared_workdir(
+    place: workdir_files.Workdir,
+    strategy: tf.distribute.Strategy,
+    config: train_config.TrainConfig,
+) -> workdir_files.Workdir:
+    """Returns the chief's workdir, from which all workers read checkpoints."""
+    is_chief = strategies.is_chief(strategy)
+    return place if is_chief else lifecycle.choose_workdir(config)
 
 
 def _choose_settings(
@@ -142,18 +133,37 @@ def _choose_settings(
 
 def _build_model(
     config: train_config.TrainConfig,
-    task: task_contract.Task,
     inspected: scan.InspectedPictures,
-    filled: "filled_backbone.FilledBackbone | None",
+    strategy: tf.distribute.Strategy,
 ) -> _Model:
-    """Builds the network, split below the first layer that trains."""
-    options, names = config.model, inspected.class_names
-    weights = str(filled.path) if filled else options.weights
-    built = method.build_model(
-        options, task, names, config.seed, weights=weights
-    )
-    if filled:
-        built = dataclasses.replace(built, loaded=filled.describe(built.loaded))
+    """Builds the network, filled from another one if that is asked for."""
+    task = tasks.TASKS.get(config.model.task)
+    weights, filled = config.model.weights, None
+    if config.model.init_from:
+        from tf_finetune.runs import filled_backbone
+
+        # The chief fills the network; the others read it from the cache.
+        with strategies.run_chief_first(strategy):
+            filled = filled_backbone.fill_backbone(config, inspected)
+        weights = str(filled.path)
+    with strategy.scope():
+        built = method.build_model(
+            config.model,
+            task,
+            inspected.class_names,
+            config.seed,
+            weights=weights,
+        )
+        if filled:
+            loaded = filled.describe(built.loaded)
+            built = dataclasses.replace(built, loaded=loaded)
+        return _adapt_and_split(config, built)
+
+
+def _adapt_and_split(
+    config: train_config.TrainConfig, built: assembly.Assembly
+) -> _Model:
+    """Adapts the network and splits it below the first layer that trains."""
     stages: Sequence[contexts.PreparedStage] = ()
     if config.training.stages:
         from tf_finetune.runs import stage_preparation  # Only for stages.
@@ -194,6 +204,20 @@ def _complete_data(
     return data
 
 
+def _report_statistics(
+    built: assembly.Assembly,
+    data: examples.ImageData,
+    config: train_config.TrainConfig,
+) -> None:
+    """Reports how weights from PyTorch fit the pictures' statistics."""
+    path = built.loaded and built.loaded.path
+    if path and path.is_file() and weights_file.detect_kind(path) == "torch":
+        from tf_finetune.runs import statistics_check  # Only for such files.
+
+        pictures = data.split("train")
+        statistics_check.report_fit(built.backbone, pictures, config)
+
+
 def _set_batch_size(
     config: train_config.TrainConfig,
     data: examples.ImageData,
@@ -228,7 +252,7 @@ def decode_and_extract(
         By path, the reason why a picture cannot be decoded; empty if all can.
     """
     names = [picture.sha256 for picture in pictures]
-    into = {"features": cache.features}
+    into = [cache.features]
     if cache_choice.will_read_activations(config, networks):
         if config.training.num_views > 1:
             # Opened, so that making room does not evict it.
@@ -236,59 +260,20 @@ def decode_and_extract(
         rows = cache.open_activations("float32")
         # Without room the features of the head are computed alone.
         if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
-            into["rows"] = rows
-    use = _FeatureExtraction(networks, into, names, config.training.batch_size)
+            into.append(rows)
+
+    def network(images: tf.Tensor) -> list[tf.Tensor]:
+        step = networks.pretrained_step(with_rows=len(into) > 1)
+        return step(images).tensors
+
+    filler = fill.StreamFiller(into, network, names, config.training.batch_size)
     return verification.decode_pictures(
         pictures,
         cache_dir=config.output.cache_folder,
-        image_size=networks.image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-        use=use,
-        finish=use.finish,
+        square=config.model.make_square(networks.image_size),
+        use=filler.add,
+        finish=filler.finish,
         report=functools.partial(
             image_warnings.warn_of_oddities, pixels=config.model.pixels
         ),
     )
-
-
-class _FeatureExtraction:
-    """Computes the rows that stores lack, of pictures that come one by one."""
-
-    def __init__(
-        self,
-        networks: inference.CompiledNetworks,
-        into: Mapping[str, stores.Store],
-        names: list[str],
-        batch_size: int,
-    ) -> None:
-        self._networks = networks
-        self._writers = {
-            kind: fill.Writer(store, store.missing(names))
-            for kind, store in into.items()
-        }
-        self._batch_size = batch_size
-        self._waiting: dict[str, tf.Tensor] = {}
-
-    def __call__(self, name: str, image: tf.Tensor) -> None:
-        # Rows that the cache holds already are not computed again.
-        if any(name in writer.names for writer in self._writers.values()):
-            self._waiting[name] = image
-        if len(self._waiting) == self._batch_size:
-            self._compute()
-
-    def finish(self) -> None:
-        """Computes the last ones and writes them."""
-        if self._waiting:
-            self._compute()
-        fill.flush_all([*self._writers.values()])
-
-    def _compute(self) -> None:
-        network = self._networks.pretrained_step(
-            with_rows="rows" in self._writers
-        )
-        answers = network(tf.stack([*self._waiting.values()]))
-        for kind, writer in self._writers.items():
-            writer.add([*self._waiting], np.asarray(getattr(answers, kind)))
-        fill.flush_if_due([*self._writers.values()])
-        self._waiting.clear()

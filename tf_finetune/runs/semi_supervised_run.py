@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
+from tf_finetune.config import teacher_options
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.images import inspection
 from tf_finetune.model import assembly
@@ -191,16 +192,16 @@ def _select_better(
         },
     )
     beside = {
-        catalog.SUPERVISED: _evaluate_candidate(context, result.chosen),
+        teacher_options.SUPERVISED: _evaluate_candidate(context, result.chosen),
         name: _evaluate_candidate(context, other),
     }
     # The supervised candidate wins where the other has no finite figures.
-    chosen = beside[catalog.SUPERVISED]
+    chosen = beside[teacher_options.SUPERVISED]
     if beside[name].evaluations["validation"].figures is None:
         logging.warning(
             "%s diverged: its predictions are NaN or infinite; kept: %s",
             name,
-            catalog.SUPERVISED,
+            teacher_options.SUPERVISED,
         )
         beside = {}
     else:

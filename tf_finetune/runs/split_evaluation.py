@@ -50,9 +50,7 @@ def load_images(
     """
     return pipeline.build_evaluation_images(
         [picture.path for picture in pictures],
-        image_size=image_size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        config.model.make_square(image_size),
         batch_size=config.training.batch_size,
     )
 
@@ -226,16 +224,12 @@ def _load_first(
     *,
     image_size: int,
 ) -> tf.Tensor:
+    square = config.model.make_square(image_size)
     # The scan's device; another one takes a third of a second to get ready.
     with tf.device("CPU"):
         return tf.stack(
             [
-                decoding.load_file(
-                    os.fsencode(picture.path),
-                    image_size=image_size,
-                    resize=config.model.resize,
-                    pixels=config.model.pixels,
-                )
+                decoding.load_file(os.fsencode(picture.path), square)
                 for picture in pictures
             ]
         )

@@ -106,6 +106,8 @@ def make_longest_stage(context: contexts.RunContext) -> contexts.RunContext:
     """
 
     def rank(stage: contexts.PreparedStage) -> tuple[float, int]:
+        # First by the forward pass that is computed, then by the numbers that
+        # are updated.
         rows = method.make_plan_rows(context.assembly, stage.adapted)
         frozen = stage.boundary.frozen_share if stage.boundary else 0.0
         return -frozen, sum(row.trainable for row in rows)

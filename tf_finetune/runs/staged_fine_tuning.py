@@ -115,7 +115,9 @@ def fine_tune_stages(
             given.activations,
             sum(e.options.epochs for e in context.stages[: number - 1]),
         )
-        outcome = _fit_stage(stage, name, trainer, feed, table)
+        outcome = trainers.fit_stage(
+            stage, trainer, feed, name=name, table=table
+        )
         table = [*table, *history.make_rows(name, outcome.rows)]
         facts.append(_describe_stage(stage, name, outcome, given))
         _log_merging(stage, name)
@@ -220,31 +222,6 @@ def _make_feed(
         batches=lambda epoch, step: feed.batches(epoch + earlier, step),
         names=lambda epoch, step: feed.names(epoch + earlier, step),
     )
-
-
-def _fit_stage(
-    stage: contexts.RunContext,
-    name: str,
-    trainer: keras.Model,
-    feed: fine_tuning.TrainingFeed,
-    table: list[dict],
-) -> fit.Outcome:
-    """Trains one stage; `table` has the history of those before it."""
-    with trainers.enter_training(stage):
-        return fine_tuning.fit_trainer(
-            trainer,
-            feed,
-            adapted=stage.adapted,
-            task=stage.task,
-            config=stage.config,
-            # Checkpoints of the chief are read by all workers.
-            place=stage.shared,
-            writes=stage.is_chief,
-            report=lambda rows: history.write(
-                stage.place.history, [*table, *history.make_rows(name, rows)]
-            ),
-            name=name,
-        )
 
 
 def _log_merging(stage: contexts.RunContext, name: str) -> None:

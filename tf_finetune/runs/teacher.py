@@ -34,9 +34,7 @@ class Teacher:
             tensor of logits [batch, outputs], in the teacher's order.
         features: Model from pictures to the inputs [batch, width] of its last
             layer; None where that is not a dense layer.
-        image_size: Side of its input, pixels.
-        resize: How its pictures become square.
-        pixels: How its picture files are decoded.
+        square: What its pictures are decoded into.
         key: Hash of its network, weights and preprocessing, 32 hexadecimal
             digits: its fingerprint, and the key of its cached logits.
         learned: SHA-256 of the pictures it is known to be trained on.
@@ -47,9 +45,7 @@ class Teacher:
     order: tuple[int, ...]
     compute_logits: fill.Network
     features: keras.Model | None
-    image_size: int
-    resize: picture_options.Resize
-    pixels: picture_options.PixelOptions
+    square: picture_options.Square
     key: str
     learned: frozenset[str]
     is_probe: bool
@@ -88,6 +84,7 @@ def load_teacher(
     else:
         model = model_file.load_model(source.path, within=source.path.parent)
     size = _find_size(source, model.input_shape, len(order), image_size)
+    square = preprocessing.make_square(size)
     logits = network.find_logits(model)
     whole = keras.Model(model.inputs[0], logits)
     step = inference.compile_step(whole)
@@ -96,15 +93,8 @@ def load_teacher(
         order=order,
         compute_logits=lambda images: [inference.apply_step(step, images)],
         features=_find_features(model, len(order)),
-        image_size=size,
-        resize=preprocessing.resize,
-        pixels=preprocessing.pixels,
-        key=freeze_boundary.hash_network(
-            whole,
-            image_size=size,
-            resize=preprocessing.resize,
-            pixels=preprocessing.pixels,
-        ),
+        square=square,
+        key=freeze_boundary.hash_network(whole, square),
         learned=source.read_learned(),
         is_probe=source.is_probe(),
     )
@@ -112,12 +102,7 @@ def load_teacher(
 
 def hash_features(teacher: Teacher) -> str:
     """Hashes the network of a teacher's features: the key of cached ones."""
-    return freeze_boundary.hash_network(
-        teacher.features,
-        image_size=teacher.image_size,
-        resize=teacher.resize,
-        pixels=teacher.pixels,
-    )
+    return freeze_boundary.hash_network(teacher.features, teacher.square)
 
 
 def _find_size(
@@ -177,9 +162,7 @@ def _load_saved_model(
         order=order,
         compute_logits=compute,
         features=None,
-        image_size=size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
+        square=config.model.make_square(size),
         key=key,
         learned=frozenset(),
         is_probe=False,

@@ -62,6 +62,7 @@ def draw_folds(
     reason = _find_obstacle(teacher, context, own)
     if not reason:
         folds = _make_folds(teacher, context)
+        # Without folds: a class has one picture, which no head may miss.
         if folds.fold_of:
             return folds
         reason = "a class has a single picture"
@@ -91,6 +92,7 @@ def solve_heads(
     fold_of = np.array(
         [folds.fold_of.get(p.sha256, -1) for p in folds.pictures]
     )
+    # Pictures of a group, or of equal content, stay on one side.
     keys = np.array([p.group or p.sha256 for p in folds.pictures])
     solve = _SOLVERS[context.task.network.solver]
     logging.info(
@@ -134,6 +136,7 @@ def _make_folds(
     known = np.array([p.sha256 in teacher.learned for p in train])
     pictures = tuple(p for p in train if p.sha256 in teacher.learned)
     targets = context.targets("train").values[known]
+    # Folds are stratified by class; several labels have none.
     exclusive = context.task.network.activation == "softmax"
     labels = targets.argmax(axis=1) if exclusive else np.zeros(len(targets))
     seed = context.config.seed
@@ -144,6 +147,7 @@ def _make_folds(
         for fold, (_, held_out) in enumerate(drawn)
         for place in held_out
     }
+    # Everything that the logits depend on, for the key of the cache.
     facts = [
         _VERSION,
         teacher.key,

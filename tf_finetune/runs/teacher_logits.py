@@ -78,6 +78,7 @@ class TeacherLogits:
         Returns:
             [views, n, classes] float32, in the order of the student's classes.
         """
+        # What the teacher has learned gets logits of a head without it.
         held = self.folds.fold_of if self.folds else {}
         parts = {
             True: [p for p in pictures if p.sha256 in held],
@@ -96,6 +97,7 @@ class TeacherLogits:
                     store = self._out_of_fold if chosen else self._logits
                     rows = store.rows(self._list_names(number, part)).all()
                     found[number, is_held == chosen] = rows
+        # From the order of the teacher to that of the student.
         return found[..., list(self.teacher.order)]
 
     def _fill_plain(
@@ -126,6 +128,7 @@ class TeacherLogits:
             for number in range(views if part else 0):
                 named = self._list_names(number, part)
                 rows = self._features.rows(named).all()
+                # A linear head on cached features: nothing is decoded again.
                 store.put(named, rows @ head.kernel + head.bias)
 
     def _fill_features(
@@ -146,6 +149,7 @@ class TeacherLogits:
     def _solve_heads(self) -> Sequence[problems.LinearHead]:
         """Solves the teacher's head without each of the folds."""
         learned = self.folds.pictures
+        # As they are, without augmentation: so was its own head solved.
         self._fill_features(learned, 1)
         features = self._features.rows(self._list_names(0, learned)).all()
         return teacher_folds.solve_heads(self.folds, features, self._context)
@@ -164,14 +168,13 @@ class TeacherLogits:
             self._context.cache.list_views(number, pictures)
             for number in range(views)
         )
+        # One pass has pictures as they are, or augmented ones alone.
         for wanted in (plain, [view for each in augmented for view in each]):
             fill.fill_stores(
                 [store],
                 network,
                 wanted,
-                image_size=teacher.image_size,
-                resize=teacher.resize,
-                pixels=teacher.pixels,
+                square=teacher.square,
                 batch_size=config.training.batch_size,
                 level=config.training.augmentation,
                 title=title,
@@ -190,6 +193,7 @@ class TeacherLogits:
         """Opens a store on disk, or in memory where nothing is to be kept."""
         output = self._context.config.output
         count = len(self._context.data.pictures)
+        # float32 has four bytes.
         needed = 4 * width * count * self._context.config.training.num_views
         if output.cache == "off" or not self._context.cache.make_room(needed):
             return memory_store.MemoryStore(width=width)
@@ -197,7 +201,7 @@ class TeacherLogits:
             entries.hold_entry(
                 output.cache_folder,
                 f"{entries.FEATURES}/{key}-float32",
-                what=f"{what} of a teacher, {self.teacher.image_size} pixels",
+                what=f"{what} of a teacher, {self.teacher.square.size} pixels",
             )
         )
         return stores.Store(folder, width=width, dtype="float32")

@@ -69,6 +69,7 @@ class TimeBudget:
             needs_seconds: Seconds that it is estimated to take; a step of 0
                 seconds always fits.
         """
+        # What is cached needs no time.
         if self._seconds is None or not needs_seconds:
             return True
         # Steps that fit are not interrupted: an estimate may be exceeded.

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tf_finetune.config import train_config
+from tf_finetune.config import teacher_options, train_config
 from tf_finetune.data import scan
 from tf_finetune.data.images import inspection
 from tf_finetune.feature_cache import store as stores
@@ -26,7 +26,6 @@ from tf_finetune.runs import (
     run_preparation,
 )
 from tf_finetune.runs import context as contexts
-from tf_finetune.semi_supervised import catalog
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
@@ -81,9 +80,8 @@ def train(
         The run, with the kept model in memory.
 
     Raises:
-        GateError: A metric misses `--fail_below` or
-            `--fail_if_not_better_than`; the run is finished and its results are
-            saved.
+        GateError: A metric of the finished, saved run misses `--fail_below`
+            or `--fail_if_not_better_than`.
         UsageError: Backbone, weights, surgery or `--trainable` are impossible.
         DataError: Too few pictures are usable, or they are not those that the
             unfinished run began with.
@@ -99,22 +97,57 @@ def train(
             requested_config=requested or config,
             recipe_lines=recipe_lines,
         )
-        if config.unlabeled.teacher:
-            # Loaded only here: other runs have no teacher.
-            from tf_finetune.runs import distillation
-
-            context = distillation.attach_teacher(context, held)
-        plan = run_plan.format_plan(context)
-        report(plan)
-        run_plan.warn_of_single_pictures(context)
-        results.begin_run(context, plan)
+        context = _begin_run(context, held, report)
         # Raises if a picture's file has changed while it was learned from.
         with inspection.verify_unchanged(context.data.pictures):
             result = _fit(context, held, report)
+    figures = _evaluate(context, result)
+    _save(context, result, figures)
+    results.finish_run(context, result, time.monotonic() - start)
+    report(context.task.figures.text(figures))
+    report(f"Results saved to {place.path}")
+    results.check_gates(context, figures)
+    return TrainedRun(context=context, result=result, figures=figures)
+
+
+def _begin_run(
+    context: contexts.RunContext, held: contextlib.ExitStack, report: Report
+) -> contexts.RunContext:
+    """Attaches the teacher, if any, and reports and records the plan."""
+    if context.config.unlabeled.teacher:
+        # Loaded only here: other runs have no teacher.
+        from tf_finetune.runs import distillation
+
+        context = distillation.attach_teacher(context, held)
+    plan = run_plan.format_plan(context)
+    report(plan)
+    run_plan.warn_of_single_pictures(context)
+    results.begin_run(context, plan)
+    return context
+
+
+def _evaluate(
+    context: contexts.RunContext, result: candidates.RunResult
+) -> dict[str, Any]:
+    """Evaluates all splits, of rows with several inputs after their fusion."""
     with inspection.verify_unchanged(context.data.pictures):
         figures = results.evaluate_splits(context, result)
-        if config.data.takes_rows:
-            figures = _fuse_inputs(context, result, figures)
+        if not context.config.data.takes_rows:
+            return figures
+        # Loaded only here: runs on pictures alone need none of it.
+        from tf_finetune.runs import input_fusion
+
+        return input_fusion.fuse_inputs(
+            context, result.fit_result, result.chosen, figures
+        )
+
+
+def _save(
+    context: contexts.RunContext,
+    result: candidates.RunResult,
+    figures: dict[str, Any],
+) -> None:
+    """Saves model and results, and the files about adapters and a teacher."""
     results.save_results(context, result)
     if any(e.adapted.adapter for e in context.stages or [context]):
         # Loaded only here: other runs need no adapters.
@@ -125,11 +158,6 @@ def train(
         from tf_finetune.runs import distillation_record
 
         distillation_record.complete_record(context, figures)
-    results.finish_run(context, result, time.monotonic() - start)
-    report(context.task.figures.text(figures))
-    report(f"Results saved to {place.path}")
-    results.check_gates(context, figures)
-    return TrainedRun(context=context, result=result, figures=figures)
 
 
 def _fit(
@@ -139,7 +167,10 @@ def _fit(
 
     The better candidate on validation is chosen; the model has its weights.
     """
-    if context.config.unlabeled.effective_objective == catalog.SUPERVISED:
+    if (
+        context.config.unlabeled.effective_objective
+        == teacher_options.SUPERVISED
+    ):
         return _fit_supervised(context)
     # Loaded only here: a run without such pictures needs none of it.
     from tf_finetune.runs import semi_supervised_run
@@ -196,27 +227,9 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         is_fresh = context.config.training.head_init == "random"
         start = fresh_head if is_fresh else fitted.start
         assembly.assign_values(head.weights, start)
-        fine_tune = _fine_tune_stages if context.stages else _fine_tune_once
-        result = fine_tune(context, stage, choice.trainer, activations, probe)
+        result = _fine_tune(context, stage, choice.trainer, activations, probe)
     strategies.wait_for_all(context.strategy)
     return result
-
-
-def _fine_tune_once(
-    context: contexts.RunContext,
-    stage: contexts.RunContext,
-    timed: keras.Model | None,
-    activations: boundary_activations.BoundaryActivations | None,
-    probe: candidates.Candidate,
-) -> candidates.FitResult:
-    table = fine_tune_stage.fine_tune(context, timed, activations)
-    found = fine_tune_stage.evaluate_fine_tuned(context, activations)
-    return candidates.FitResult(
-        probe=probe,
-        fine_tuned=candidates.make_candidate(context, "fine_tune", found),
-        table=table,
-        cache="on" if activations else "off",
-    )
 
 
 def _begin_stages(context: contexts.RunContext) -> contexts.RunContext:
@@ -226,29 +239,36 @@ def _begin_stages(context: contexts.RunContext) -> contexts.RunContext:
     return staged_fine_tuning.begin_first_stage(context)
 
 
-def _fine_tune_stages(
+def _fine_tune(
     context: contexts.RunContext,
     stage: contexts.RunContext,
     timed: keras.Model | None,
     activations: boundary_activations.BoundaryActivations | None,
     probe: candidates.Candidate,
 ) -> candidates.FitResult:
-    """Fine-tunes in several stages, of which `stage` is the first."""
-    from tf_finetune.runs import staged_fine_tuning
+    """Fine-tunes at once, or in several stages, of which `stage` is first."""
+    if context.stages:
+        from tf_finetune.runs import staged_fine_tuning
 
-    given = staged_fine_tuning.StageInput(
-        trainer=timed, activations=activations
-    )
-    trained = staged_fine_tuning.fine_tune_stages(context, stage, given)
-    found = fine_tune_stage.evaluate_fine_tuned(
-        trained.context, trained.activations
-    )
+        trained = staged_fine_tuning.fine_tune_stages(
+            context,
+            stage,
+            staged_fine_tuning.StageInput(
+                trainer=timed, activations=activations
+            ),
+        )
+        table, cache, stages = trained.table, trained.cache, trained.stages
+        stage, activations = trained.context, trained.activations
+    else:
+        table = fine_tune_stage.fine_tune(context, timed, activations)
+        cache, stages = "on" if activations else "off", ()
+    found = fine_tune_stage.evaluate_fine_tuned(stage, activations)
     return candidates.FitResult(
         probe=probe,
         fine_tuned=candidates.make_candidate(context, "fine_tune", found),
-        table=trained.table,
-        cache=trained.cache,
-        stages=trained.stages,
+        table=table,
+        cache=cache,
+        stages=stages,
     )
 
 
@@ -273,15 +293,3 @@ def extract_features(
         context.data.pictures, with_rows=with_activations
     )
     return run_cache.split_rows(context.cache.features, context.data)
-
-
-def _fuse_inputs(
-    context: contexts.RunContext,
-    result: candidates.RunResult,
-    figures: dict[str, Any],
-) -> dict[str, Any]:
-    from tf_finetune.runs import input_fusion
-
-    return input_fusion.fuse_inputs(
-        context, result.fit_result, result.chosen, figures
-    )

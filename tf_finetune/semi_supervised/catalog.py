@@ -5,14 +5,12 @@ line here.
 """
 
 from tf_finetune import registry
-
-SUPERVISED = "supervised"
-"""The objective that uses no unlabeled pictures."""
+from tf_finetune.config import teacher_options
 
 OBJECTIVES = registry.Registry(
     "objective",
     {
-        SUPERVISED: (
+        teacher_options.SUPERVISED: (
             "tf_finetune.runs.objectives.objective_protocol:learn_nothing"
         ),
         "ada_bn": "tf_finetune.runs.objectives.ada_bn:learn",

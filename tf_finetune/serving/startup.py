@@ -181,7 +181,7 @@ def find_version(
 def _parse_config(
     workdir: str | os.PathLike, keywords: dict[str, Any]
 ) -> serving_options.ServeConfig:
-    given = {"workdir": str(workdir), **keywords}
+    given = {"workdir": workdir, **keywords}
     return options.from_keywords(serving_options.ServeConfig, given)
 
 

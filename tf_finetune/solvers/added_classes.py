@@ -104,6 +104,7 @@ class _Problem:
     def compute_log_p(self, of: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Returns log-probabilities [len(of), classes]."""
         logits = self.logits[of].astype("float64")
+        # Logits of kept classes are constants of the problem.
         logits[:, self.new] = self.rows[of] @ columns[:-1] + columns[-1]
         return special.log_softmax(logits, axis=1)
 
@@ -118,6 +119,7 @@ def _choose_strength(
             columns = _solve(problem, fit_on, strength)
             log_p = problem.compute_log_p(judge_on, columns)
             places = np.arange(len(judge_on))
+            # -ln p of the true class: the log loss of held-out examples.
             held_out.append(-log_p[places, problem.labels[judge_on]])
             times.append(problem.times[judge_on])
         losses[strength] = float(
@@ -138,6 +140,7 @@ def _solve(problem: _Problem, of: np.ndarray, strength: float) -> np.ndarray:
         log_p = problem.compute_log_p(of, columns)
         # ½‖A‖² + C Σ w_i (-ln p_i); the biases are not penalized.
         loss = -(weights * log_p[places, problem.labels[of]]).sum()
+        # ∂/∂z of -ln softmax(z)_y is p - y; the chain rule gives the rest.
         error = weights[:, np.newaxis] * (np.exp(log_p[:, problem.new]) - truth)
         gradient = np.vstack([rows.T @ error, error.sum(axis=0)]) * strength
         gradient[:-1] += columns[:-1]

@@ -168,21 +168,7 @@ def solve_at_strength(
     """
     with head_problem.limit_threads(features):
         standard = head_problem.standardize(features)
-        coefficients, bias = logistic_path.fit_path(
-            standard.rows,
-            labels,
-            logistic_path.list_strengths(strength),
-            class_weight,
-        )[-1]
-    kernel, bias = standard.convert_to_raw(coefficients, bias)
-    return head_problem.LinearHead(
-        kernel=kernel,
-        bias=bias,
-        strengths=np.array([strength]),
-        cross_validation=None,
-        out_of_fold=None,
-        note="",
-    )
+        return _fit_head(standard, labels, strength, class_weight)
 
 
 def _solve(
@@ -191,30 +177,43 @@ def _solve(
     folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,
 ) -> head_problem.LinearHead:
-    rows, tried = standard.rows, None
-    strength, note, out_of_fold = _DEFAULT_STRENGTH, "", None
-    if folds:
-        tried = _cross_validate(rows, labels, folds, class_weight)
-        best = int(tried.losses[:, 0].argmin())
-        strength, out_of_fold = (
-            logistic_path.STRENGTHS[best],
-            tried.left_out[best],
-        )
-    else:
+    if not folds:
+        head = _fit_head(standard, labels, _DEFAULT_STRENGTH, class_weight)
         note = "a class has one picture; strength not cross-validated"
-    # On all pictures, along the same path of strengths: each solution is the
-    # starting point of the next.
+        return dataclasses.replace(head, note=note)
+    tried = _cross_validate(standard.rows, labels, folds, class_weight)
+    best = int(tried.losses[:, 0].argmin())
+    strength = logistic_path.STRENGTHS[best]
+    return dataclasses.replace(
+        _fit_head(standard, labels, strength, class_weight),
+        cross_validation=tried,
+        out_of_fold=tried.left_out[best],
+    )
+
+
+def _fit_head(
+    standard: head_problem.StandardizedFeatures,
+    labels: np.ndarray,
+    strength: float,
+    class_weight: str,
+) -> head_problem.LinearHead:
+    """Fits the head on all pictures, without cross-validation."""
+    # Along the path of strengths: each solution is the starting point of the
+    # next.
     coefficients, bias = logistic_path.fit_path(
-        rows, labels, logistic_path.list_strengths(strength), class_weight
+        standard.rows,
+        labels,
+        logistic_path.list_strengths(strength),
+        class_weight,
     )[-1]
     kernel, bias = standard.convert_to_raw(coefficients, bias)
     return head_problem.LinearHead(
         kernel=kernel,
         bias=bias,
         strengths=np.array([strength]),
-        cross_validation=tried,
-        out_of_fold=out_of_fold,
-        note=note,
+        cross_validation=None,
+        out_of_fold=None,
+        note="",
     )
 
 

@@ -255,11 +255,9 @@ class AnswerFiles(Protocol):
 
     Attributes:
         table: Name of the CSV file that is written beside them.
-        contents: Noun for the files in messages: "masks and overlays".
     """
 
     table: str
-    contents: str
 
     def __init__(
         self,

@@ -140,23 +140,9 @@ class Exports(Protocol):
         """
 
     def check_quantized(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        truth: np.ndarray | None,
-        *,
-        names: Sequence[str],
-        unit: float | np.ndarray,
+        self, compared: quantization_checks.Comparison
     ) -> quantization_checks.CheckResult:
-        """Compares predictions of a quantized export with the evaluation's.
-
-        Args:
-            expected: [pictures, …, outputs], float64, of the evaluation.
-            got: Predictions of the export, same shape, finite.
-            truth: True labels as `load_truth` returns them; None: unknown.
-            names: Names of the outputs.
-            unit: Divisor of differences; one for all outputs or [outputs].
-        """
+        """Compares predictions of a quantized export with the evaluation's."""
 
 
 class Network(Protocol):

@@ -6,7 +6,7 @@ the decisions a user makes by the outputs; each task says which those are.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,25 @@ class Check:
             return ""
         asked = "required" if self.at_least else "allowed"
         return f"{self.sentence} ({asked} {self.limit:.3g})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Predictions of a quantized export beside those of the evaluation.
+
+    Attributes:
+        expected: [pictures, …, outputs], float64, of the evaluation.
+        got: Predictions of the export, same shape, finite.
+        truth: True labels as `Exports.load_truth` returns them; None: unknown.
+        names: Names of the outputs.
+        unit: Divisor of differences; one for all outputs or [outputs].
+    """
+
+    expected: np.ndarray
+    got: np.ndarray
+    truth: np.ndarray | None
+    names: Sequence[str]
+    unit: float | np.ndarray = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -166,6 +166,24 @@ class Task:
 
         return kept_labels.add_earlier_classes(config, self.labels)
 
+    def restore_labels(
+        self, config: train_config.TrainConfig, described: Mapping[str, Any]
+    ) -> label_protocol.Labels:
+        """Returns the labels by which a finished run reads its own pictures.
+
+        With `--classes=keep` they know the classes without pictures from the
+        run itself: the earlier run may be gone.
+
+        Args:
+            config: All options of the run.
+            described: The content of its data.json.
+        """
+        if config.model.classes != "keep":
+            return self.labels
+        from tf_finetune.tasks.classification import kept_labels
+
+        return kept_labels.restore_classes(self.labels, described)
+
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `name` is a possible `--loss` value."""
         known = ("auto", *self.losses)

@@ -8,6 +8,7 @@ training of `--head_epochs`, at a fixed weight decay, and no search.
 import keras
 
 from tf_finetune.config import training_options
+from tf_finetune.data import epoch_order
 from tf_finetune.feature_cache import batches
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import fit
@@ -42,11 +43,12 @@ def solve(problem: problems.Problem) -> problems.Solution:
     endless = batches.make_training_batches(
         problem.features,
         problem.targets,
+        epoch_order.BatchOrder(
+            batch_size=size,
+            seed=problem.config.seed,
+            epochs=-(-steps * size // count) + 1,
+        ),
         unpack=problem.layout.tensors,
-        batch_size=size,
-        seed=problem.config.seed,
-        first_epoch=0,
-        epochs=-(-steps * size // count) + 1,
     )
     fit.fit(
         model,

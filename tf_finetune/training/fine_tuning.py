@@ -180,6 +180,19 @@ def count_steps_per_epoch(
     return -(-num_examples // size)  # Rounded up.
 
 
+def order_batches(
+    config: train_config.TrainConfig, count: int, part: epoch_order.Shard
+) -> epoch_order.BatchOrder:
+    """Returns the order of all batches of a run with `count` examples."""
+    options = config.training
+    return epoch_order.BatchOrder(
+        batch_size=optimizers.choose_batch_size(options, count),
+        seed=config.seed,
+        epochs=options.epochs,
+        part=part,
+    )
+
+
 def feed_pictures(
     data: examples.ImageData,
     targets: Mapping[str, target_rows.Targets],
@@ -197,31 +210,23 @@ def feed_pictures(
         image_size: Side of the model's input, pixels.
         part: Replicas whose share of each training batch is read.
     """
-    count, options = len(targets["train"]), config.training
-    size = {
-        "image_size": image_size,
-        "resize": config.model.resize,
-        "pixels": config.model.pixels,
-    }
+    count = len(targets["train"])
+    order = order_batches(config, count, part)
+    square = config.model.make_square(image_size)
 
-    def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
+    def training(epoch: int, step: int) -> tf.data.Dataset:
         return pipeline.build_training_batches(
             [picture.path for picture in data.split("train")],
             targets["train"],
-            batch_size=optimizers.choose_batch_size(options, count),
-            augmentation=options.augmentation,
-            seed=config.seed,
-            first_epoch=first_epoch,
-            first_step=first_step,
-            epochs=options.epochs,
-            part=part,
-            **size,
+            order.start_at(epoch, step),
+            square,
+            augmentation=config.training.augmentation,
         )
 
     images = pipeline.build_evaluation_images(
         [picture.path for picture in data.split("validation")],
-        batch_size=options.batch_size,
-        **size,
+        square,
+        batch_size=config.training.batch_size,
     )
     return TrainingFeed(
         num_examples=count,
@@ -250,22 +255,18 @@ def feed_cached_rows(
         config: The run's config.
         part: Replicas whose share of each training batch is read.
     """
-    count, options = len(targets["train"]), config.training
+    count, batch_size = len(targets["train"]), config.training.batch_size
+    order = order_batches(config, count, part)
     inputs = batches.make_ordered_batches(
-        rows["validation"], unpack=unpack, batch_size=options.batch_size
+        rows["validation"], unpack=unpack, batch_size=batch_size
     )
     return TrainingFeed(
         num_examples=count,
-        batches=lambda first_epoch, first_step: batches.make_training_batches(
+        batches=lambda epoch, step: batches.make_training_batches(
             rows["train"],
             targets["train"],
+            order.start_at(epoch, step),
             unpack=unpack,
-            batch_size=optimizers.choose_batch_size(options, count),
-            seed=config.seed,
-            first_epoch=first_epoch,
-            first_step=first_step,
-            epochs=options.epochs,
-            part=part,
         ),
         validation=_join_targets(inputs, targets, config),
         names=_make_name_lookup(data, config),
@@ -277,14 +278,11 @@ def _make_name_lookup(
 ) -> Callable[[int, int], Sequence[str]]:
     """Makes a function from (epoch, step) to the paths of that batch."""
     paths = [picture.path for picture in data.split("train")]
-    count = len(paths)
-    size = optimizers.choose_batch_size(config.training, count)
+    order = order_batches(config, len(paths), epoch_order.WHOLE)
 
     def names(epoch: int, step: int) -> Sequence[str]:
-        # The permutation that the input pipeline draws for this epoch.
-        order = epoch_order.draw_padded(count, count, config.seed, epoch)
-        places = np.asarray(order)[step * size : (step + 1) * size]
-        return [paths[place] for place in places]
+        places = np.asarray(order.draw_epoch(len(paths), epoch)[step])
+        return [paths[place] for place in places if place >= 0]
 
     return names
 

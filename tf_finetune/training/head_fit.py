@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune.config import train_config
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
@@ -86,10 +87,8 @@ def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
 def _fit_by_steps(problem: problems.Problem) -> problems.Solution:
     standard = _FeatureScaling(problem.model, problem.features)
     held_out = _mark_held_out(problem.groups, problem.config.seed)
-    judged, trained = (
-        _select_pictures(problem, held_out),
-        _select_pictures(problem, ~held_out),
-    )
+    judged = _select_pictures(problem, held_out)
+    trained = _select_pictures(problem, ~held_out)
     losses = {}
     for decay in _WEIGHT_DECAYS:
         _train_head(trained, standard, decay)
@@ -216,11 +215,12 @@ def _train_head(
     endless = batches.make_training_batches(
         problem.features,
         problem.targets,
+        epoch_order.BatchOrder(
+            batch_size=size,
+            seed=config.seed,
+            epochs=-(-steps * size // count) + 1,
+        ),
         unpack=lambda rows: problem.layout.tensors(standard(rows)),
-        batch_size=size,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=-(-steps * size // count) + 1,
     )
     fit.fit(
         model,

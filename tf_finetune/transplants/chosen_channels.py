@@ -36,6 +36,7 @@ class ChosenChannels:
             Indices into its last axis; several ascending runs where it is
             concatenated.
         """
+        # A concatenation has several groups: indices count through all.
         found, first = [], 0
         for group in self.groups.of_tensor[id(tensor)]:
             found.append(first + self.indices[group])
@@ -85,6 +86,7 @@ def choose_channels(
         order = np.arange(available)
         if count < available:
             order = np.argsort(-statistics.energies[group], kind="stable")
+        # In the order that they have in the larger network.
         chosen[group] = np.sort(order[:count])
     return ChosenChannels(
         source_of=matching.source_of, indices=chosen, groups=groups

@@ -51,6 +51,7 @@ def split_segments(model: keras.Model) -> list[Segment]:
         current.append(operation)
         if operation in ends:
             has_weights = any(getattr(e, "weights", None) for e in current)
+            # Activations behind a sum belong to the block before them.
             if found and not has_weights:
                 found[-1] += current
             else:
@@ -67,6 +68,7 @@ def find_shortcut(segment: Segment) -> keras.Operation | None:
         shortcut, so that the network would not work without it.
     """
     inside = {id(operation.output) for operation in segment}
+    # Tensors that come from outside; the first is the segment's input.
     entering = [
         tensor
         for operation in segment
@@ -144,6 +146,8 @@ def _compute_loss(
 ) -> float | None:
     """Returns how much leaving a segment out changes; None: it must stay."""
     shortcut = find_shortcut(segment)
+    # A block without a shortcut changes shapes; a feature map is read by
+    # heads.
     if shortcut is None or id(segment[-1].output) in maps:
         return None
     return 1.0 - similarities[shortcut]
@@ -167,6 +171,7 @@ def _align(
         for covered, state in enumerate(before):
             if state is None:
                 continue
+            # Leave this segment out, or pair it with the next of ours.
             if loss is not None:
                 _keep_better(best, covered, (state[0] + loss, state[1]))
             if covered < len(ours) and ours[covered] == sign:

@@ -46,6 +46,7 @@ def repair_network(
         )
         for layer in _list_inexact(target, source, chosen)
     }
+    # Of the larger network, before anything of the smaller one is solved.
     outputs = _collect_outputs(source, chosen, positions, images)
     norms = _find_norms(target)
     unexplained = {}
@@ -60,6 +61,7 @@ def repair_network(
                 outputs[operation],
                 has_offset=operation.use_bias or norm is not None,
             )
+            # Layers behind this one see its new outputs.
             _assign_solution(operation, norm, found)
             unexplained[operation.name] = found.unexplained
         return call()

@@ -190,14 +190,7 @@ def make_sampler(
             )
             found = inner.sample_relative(study, trial, search_space)
             known = [each.params for each in study.get_trials(deepcopy=False)]
-            for _ in range(_MAX_DRAWS):
-                if found and found not in known:
-                    break
-                found = {
-                    name: _draw(each, generator)
-                    for name, each in search_space.items()
-                }
-            return found
+            return _avoid_repetition(found, known, search_space, generator)
 
         def sample_independent(
             self,
@@ -212,6 +205,20 @@ def make_sampler(
             return _draw(param_distribution, generator)
 
     return NumberedSampler()
+
+
+def _avoid_repetition(
+    found: dict[str, Any],
+    known: Sequence[dict[str, Any]],
+    space: Mapping[str, Any],
+    generator: np.random.Generator,
+) -> dict[str, Any]:
+    """Returns the values `found`, drawn anew where they are empty or known."""
+    for _ in range(_MAX_DRAWS):
+        if found and found not in known:
+            break
+        found = {name: _draw(each, generator) for name, each in space.items()}
+    return found
 
 
 def _draw(distribution: Any, generator: np.random.Generator) -> Any:

@@ -46,6 +46,7 @@ class Objective:
             return self.metric
         leading = self.figures.merit(validation)[0]
         for name, value in self.figures.summary(validation).items():
+            # Tasks rank by a figure of the summary: it is found by its value.
             is_number = isinstance(value, (int, float))
             if is_number and math.isclose(value, leading, abs_tol=_ROUNDED):
                 return name

@@ -55,8 +55,10 @@ def choose_winner(worker: workers.Worker) -> Winner:
         )
     _write_flags(worker, best)
     finished = [each for each in records if each.outcome == "finished"]
+    # Trial 0 has the settings of the base run.
     baseline = next((each for each in finished if each.number == 0), None)
     test: dict[int, dict[str, Any]] = {}
+    # The test split is looked at once, when no trial can win any more.
     if is_worked_on(worker, records):
         logging.info(
             "Other processes still run trials; the last one evaluates the "
@@ -81,6 +83,7 @@ def is_worked_on(
     for each in records:
         if each.outcome == "unfinished":
             lock = worker.folder.try_lock_trial(each.number)
+            # The process that runs a trial holds its lock.
             if lock is None:
                 return True
             lock.close()
@@ -95,6 +98,7 @@ def _write_flags(
     config = options.replace(
         recorded_config.load_recorded_config(folder.workdir(best.number)),
         workdir=str(folder.path / "best"),
+        # Trials do without the test split; the winner is evaluated on it.
         withhold_test=False,
     )
     text = (

@@ -111,7 +111,10 @@ def explain_errors(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # A damaged file can make Keras raise anything.
-        text = str(error).removeprefix(f"Cannot read {path}. ")
+        # `keras_files` has another advice, for files that are no run's.
+        is_advised = isinstance(error, errors.RunError) and error.__cause__
+        reason = error.__cause__ if is_advised else error
+        text = getattr(reason, "strerror", None) or str(reason)
         # A file's own text may hold line breaks and terminal codes.
         text = terminal_escapes.escape(" ".join(text.split()))
         if len(text) > _MAX_REASON_LENGTH:

@@ -121,7 +121,9 @@ def parse_class_map(specs: Sequence[str]) -> dict[str, tuple[str, ...]]:
                 f"--class_map={spec} must be NEW:OLD (a renamed class), "
                 "NEW:OLD+OLD (merged ones) or :OLD (a dropped one)."
             )
+        # ":OLD" may be given several times: it drops a class.
         is_again = bool(new) and new in found
+        # The set is smaller where an old class is named twice.
         if is_again or len({*used, *old}) < len(used) + len(old):
             raise errors.UsageError(
                 f"--class_map={','.join(specs)} names a class twice on one "
@@ -148,8 +150,10 @@ def list_kept(
         UsageError: `mapping` names classes that do not exist, or gives a class
             the name of another one that stays.
     """
+    # Each old class goes into one new one; into "" where it is dropped.
     goes_into = {old: new for new in mapping for old in mapping[new]}
     _check_names("the earlier run", [*goes_into], earlier_names)
+    # Another class takes the name, and the class itself goes nowhere.
     lost = [e for e in earlier_names if e in mapping and e not in goes_into]
     if lost:
         raise errors.UsageError(
@@ -158,6 +162,7 @@ def list_kept(
             f"({lost[0]}:{'+'.join([lost[0], *mapping[lost[0]]])}), rename it, "
             f"or drop it (:{lost[0]})."
         )
+    # Merged classes stand once, where the first of them stood.
     found = [goes_into.get(each, each) for each in earlier_names]
     return tuple(dict.fromkeys(each for each in found if each))
 
@@ -185,6 +190,7 @@ def plan_classes(
     _check_names("the earlier run", moved, earlier_names)
     rows = []
     for name in names:
+        # An old name whose class was moved away is that of a new class.
         stays = name in earlier_names and name not in moved
         old = mapping.get(name, (name,) if stays else ())
         action = "merged" if len(old) > 1 else "renamed"
@@ -198,6 +204,7 @@ def plan_classes(
                 has_pictures=name not in absent,
             )
         )
+    # Then nothing is kept: a typo, or the run of other classes.
     if all(row.action == "new" for row in rows):
         raise errors.UsageError(
             "--classes: none of the classes of the pictures "

@@ -40,6 +40,7 @@ def check_earlier_run(path: pathlib.Path, task: str) -> workdir_files.Workdir:
     flags = weights_file.read_flags(path)
     usual = {"task": task, "head": "auto", "head_layers": ""}
     found = {name: flags.get(name, value) for name, value in usual.items()}
+    # "auto" is the linear head.
     if found["head"] == "linear":
         found["head"] = "auto"
     if found != usual:

@@ -6,7 +6,6 @@ import itertools
 import os
 import pathlib
 import shutil
-import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,22 +131,7 @@ def _suggest_workdir(place: workdir_files.Workdir) -> str:
 
 def _check_writable(path: pathlib.Path) -> None:
     """Raises `UsageError` if no folder can be made or written there."""
-    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
-    reason = f"a name of {longest} bytes is too long" if longest > 255 else ""
-    for each in () if reason else (path, *path.parents):
-        try:
-            is_folder = stat.S_ISDIR(os.stat(each).st_mode)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            break
-        if not is_folder:
-            reason = f"{each} is not a folder"
-        elif not os.access(each, os.W_OK | os.X_OK):
-            reason = f"{each} is not writable"
-        break
-    if reason:
+    if reason := files.find_write_problem(path, "folder"):
         whole = str(path)
         shown = whole if len(whole) < 100 else f"{whole[:80]}…"
         raise errors.UsageError(
@@ -275,23 +259,32 @@ def _list_changes(
     ]
 
 
+def list_files(place: workdir_files.Workdir) -> list[pathlib.Path]:
+    """Lists the files that a run writes into its workdir, there or not.
+
+    Those that commands on a finished run write are not among them, nor are
+    folders.
+    """
+    plots = [place.path.glob(f"*_{split}.png") for split in _SPLITS]
+    named = ("adapter.h5", "distillation.json", "recipe.json", "recipe.flags")
+    return [
+        place.run_json, place.run_flags, place.labels,
+        place.data_json, place.plan, place.history, place.curves,
+        place.model, place.weights, place.evaluation,
+        place.predictions, place.proof, place.parity_predictions,
+        place.fusion_model, *place.earlier_fusion,
+        *(place.path / name for name in named), *itertools.chain(*plots),
+    ]  # fmt: skip
+
+
 def clear_workdir(place: workdir_files.Workdir) -> None:
     """Removes the files of a run from its workdir; other files stay.
 
     `run.json` goes first: a clearing that is interrupted must not leave the
     mark of a finished run on half of its files.
     """
-    plots = [place.path.glob(f"*_{split}.png") for split in _SPLITS]
     others = [*place.path.glob("evaluation.*.json")]
-    for path in (
-        place.run_json, place.run_flags, place.labels,
-        place.data_json, place.plan, place.history, place.curves,
-        place.model, place.weights, place.evaluation,
-        place.predictions, place.proof, place.parity_predictions,
-        place.fusion_model, place.path / "adapter.h5", *place.earlier_fusion,
-        place.path / "recipe.json", place.path / "recipe.flags",
-        *itertools.chain(*plots), *others, place.path / "distillation.json",
-    ):  # fmt: skip
+    for path in (*list_files(place), *others):
         path.unlink(missing_ok=True)
     beside = [each.with_suffix("") for each in others]
     for folder in (place.checkpoints, place.tensorboard, place.export, *beside):

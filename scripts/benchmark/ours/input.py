@@ -16,7 +16,8 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     environment.start_tensorflow()
     import numpy as np
 
-    from tf_finetune.data import pipeline, split_targets
+    from tf_finetune.config import picture_options
+    from tf_finetune.data import epoch_order, pipeline, split_targets
 
     paths = [
         str(path)
@@ -26,13 +27,9 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     batches = pipeline.build_training_batches(
         paths,
         split_targets.ArrayTargets(np.zeros([len(paths), 1])),
-        image_size=224,
-        resize="squash",
-        batch_size=32,
+        epoch_order.BatchOrder(batch_size=32, seed=0, epochs=int(passes) + 1),
+        picture_options.Square(224),
         augmentation=level,
-        seed=0,
-        first_epoch=0,
-        epochs=int(passes) + 1,
     )
     count = 0
     for number, (images, _) in enumerate(batches):

@@ -26,6 +26,7 @@ def main(folder: str, path: str) -> None:
 
 def _measure_run(path, saved, folder, paths) -> float:
     del saved
+    from tf_finetune.config import picture_options
     from tf_finetune.data import pipeline
     from tf_finetune.model import inference
     from tf_finetune.runs.finished import finished_run
@@ -33,7 +34,7 @@ def _measure_run(path, saved, folder, paths) -> float:
     found = finished_run.load_finished(path)
     start = time.perf_counter()
     images = pipeline.build_evaluation_images(
-        paths, image_size=224, resize="squash", batch_size=32
+        paths, picture_options.Square(224), batch_size=32
     )
     inference.predict(found.model, images)
     return len(paths) / (time.perf_counter() - start)

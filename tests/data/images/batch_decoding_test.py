@@ -11,6 +11,7 @@ from PIL import Image
 
 tf = pytest.importorskip("tensorflow")
 
+from tf_finetune.config import picture_options  # noqa: E402
 from tf_finetune.data.images import batch_decoding, decoding  # noqa: E402
 
 _SIZE = 20
@@ -73,9 +74,7 @@ def decode(request, tmp_path_factory):
     """The function; also as a SavedModel keeps it."""
     function = tf.function(
         lambda contents: vars(
-            batch_decoding.decode_batch(
-                contents, image_size=_SIZE, resize="squash"
-            )
+            batch_decoding.decode_batch(contents, picture_options.Square(_SIZE))
         ),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
@@ -91,7 +90,7 @@ def decode(request, tmp_path_factory):
 
 def _one(contents: bytes) -> np.ndarray:
     return np.asarray(
-        decoding.load_bytes(contents, image_size=_SIZE, resize="squash")
+        decoding.load_bytes(contents, picture_options.Square(_SIZE))
     )
 
 
@@ -142,7 +141,7 @@ def test_only_stock_operations_are_used():
     function = tf.function(
         lambda contents: (
             batch_decoding.decode_batch(
-                contents, image_size=_SIZE, resize="pad"
+                contents, picture_options.Square(_SIZE, "pad")
             ).images
         ),
         input_signature=[tf.TensorSpec([None], tf.string)],

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 
 TOLERANCE = 4  # Of 255: JPEG decoders round differently.
@@ -148,7 +149,7 @@ def test_it_works_on_a_batch_in_a_saved_model(tmp_path):
         def serve(self, batch):
             return tf.map_fn(
                 lambda contents: decoding.load_bytes(
-                    contents, image_size=16, resize="squash"
+                    contents, picture_options.Square(16)
                 ),
                 batch,
                 fn_output_signature=tf.TensorSpec((16, 16, 3), tf.float32),
@@ -160,7 +161,7 @@ def test_it_works_on_a_batch_in_a_saved_model(tmp_path):
     images = server.serve(tf.constant(kinds)).numpy()
     alone = [
         decoding.load_bytes(
-            tf.constant(each), image_size=16, resize="squash"
+            tf.constant(each), picture_options.Square(16)
         ).numpy()
         for each in kinds
     ]
@@ -174,7 +175,7 @@ def test_large_pictures_shrink_without_aliasing(resize):
     stripes[:, ::2] = 255
     contents = encoded(Image.fromarray(stripes), "PNG")
     image = decoding.load_bytes(
-        tf.constant(contents), image_size=30, resize=resize
+        tf.constant(contents), picture_options.Square(30, resize)
     )
     assert image.dtype == tf.float32
     assert abs(image.numpy()[2:-2, 2:-2] - 127.5).max() < 20
@@ -185,10 +186,7 @@ def load_wide(resize: str, size: int) -> np.ndarray:
     colors = np.eye(3)[[0, 1, 1, 2]] * 255
     wide = np.repeat(np.repeat(colors, 10, axis=0)[None], 20, axis=0)
     contents = encoded(Image.fromarray(wide.astype(np.uint8)), "PNG")
-    # What `load_bytes` compiles, so that its parts can be changed.
-    return decoding._load(
-        tf.constant(contents), image_size=size, resize=resize
-    ).numpy()
+    return load(contents, resize, size)
 
 
 def test_squash_keeps_all_of_the_picture():
@@ -211,7 +209,7 @@ def test_pad_keeps_the_shape_and_adds_black():
 def test_a_very_thin_picture_becomes_square(resize):
     contents = encoded(picture(300, 1), "PNG")
     image = decoding.load_bytes(
-        tf.constant(contents), image_size=16, resize=resize
+        tf.constant(contents), picture_options.Square(16, resize)
     )
     assert image.shape == (16, 16, 3)
 
@@ -220,7 +218,7 @@ def test_a_file_decodes_whatever_its_name_says(tmp_path):
     path = tmp_path / "picture.jpg"
     path.write_bytes(KINDS["PNG"])
     image = decoding.load_file(
-        tf.constant(str(path)), image_size=25, resize="crop"
+        tf.constant(str(path)), picture_options.Square(25, "crop")
     ).numpy()
     np.testing.assert_allclose(
         image, by_pillow(KINDS["PNG"])[:, 6:31], atol=0.1
@@ -229,9 +227,8 @@ def test_a_file_decodes_whatever_its_name_says(tmp_path):
 
 def load(contents: bytes, resize: str, size: int = 32) -> np.ndarray:
     # What `load_bytes` compiles, so that its parts can be changed.
-    return decoding._load(
-        tf.constant(contents), image_size=size, resize=resize
-    ).numpy()
+    square = picture_options.Square(size, resize)
+    return decoding._load(tf.constant(contents), square, None).numpy()
 
 
 @pytest.mark.parametrize(
@@ -361,7 +358,7 @@ def test_the_graph_of_one_kind_gives_the_pixels_of_the_whole(form, turn):
     contents = encoded(picture(90, 60), form, exif=exif)
     # Of a tensor nothing is known before it runs: it takes the whole decoder.
     whole, alone = (
-        decoding.load_bytes(given, image_size=20, resize="pad").numpy()
+        decoding.load_bytes(given, picture_options.Square(20, "pad")).numpy()
         for given in (tf.constant(contents), contents)
     )
     np.testing.assert_array_equal(whole, alone)
@@ -370,22 +367,22 @@ def test_the_graph_of_one_kind_gives_the_pixels_of_the_whole(form, turn):
 def test_bytes_of_no_kind_are_refused_alike():
     for given in (b"no picture", tf.constant(b"no picture")):
         with pytest.raises(tf.errors.InvalidArgumentError):
-            decoding.load_bytes(given, image_size=20, resize="pad")
+            decoding.load_bytes(given, picture_options.Square(20, "pad"))
 
 
 def test_the_decoder_is_made_ready_once_for_all_pipelines(monkeypatch):
     traced = []
     original = decoding._load
 
-    def spy(contents, image_size, resize, **keywords):
-        traced.append(image_size)
-        return original(contents, image_size, resize, **keywords)
+    def spy(contents, square, kind):
+        traced.append(square.size)
+        return original(contents, square, kind)
 
     monkeypatch.setattr(decoding, "_load", spy)
     for size in (13, 17, 13):
         dataset = tf.data.Dataset.from_tensors(KINDS["PNG"]).map(
             lambda contents, size=size: decoding.load_bytes(
-                contents, image_size=size, resize="pad"
+                contents, picture_options.Square(size, "pad")
             )
         )
         assert next(iter(dataset)).shape == (size, size, 3)

@@ -6,10 +6,10 @@ import logging
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune.config import picture_options
-from tf_finetune.data import examples
 from tf_finetune.data.images import decode_results, image_warnings, verification
 
 SIZE = 32
@@ -20,12 +20,8 @@ def seen(
 ) -> list[verification.VerifiedPicture]:
     return [
         verification.VerifiedPicture(
-            picture=examples.Picture(
-                path=f"{number}.png",
-                label=labels[number] if labels else "a",
-                sha256=str(number),
-                width=1,
-                height=1,
+            picture=sample_pictures.make_picture(
+                f"{number}.png", labels[number] if labels else "a", str(number)
             ),
             look=decode_results.measure_appearance(
                 np.asarray(image, np.float32), b"", resize="squash", **looks

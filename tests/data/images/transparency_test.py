@@ -398,9 +398,9 @@ def test_transparency_is_seen_the_same_in_a_saved_model(tmp_path):
     module.decode = tf.function(
         lambda contents: decoding.load_bytes(
             contents,
-            image_size=16,
-            resize="squash",
-            pixels=picture_options.PixelOptions(background="gray"),
+            picture_options.Square(
+                16, pixels=picture_options.PixelOptions(background="gray")
+            ),
         ),
         input_signature=[tf.TensorSpec((), tf.string)],
         autograph=False,

@@ -7,7 +7,9 @@ import threading
 
 import numpy as np
 import pytest
+import sample_pictures
 
+from tf_finetune.config import picture_options
 from tf_finetune.data import examples
 from tf_finetune.data.images import decoding, verification
 
@@ -15,9 +17,7 @@ from tf_finetune.data.images import decoding, verification
 def recorded(path: pathlib.Path | str) -> examples.Picture:
     with open(path, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
-    return examples.Picture(
-        path=str(path), label="cat", sha256=digest, width=1, height=1
-    )
+    return sample_pictures.make_picture(path, "cat", digest)
 
 
 @pytest.fixture
@@ -40,20 +40,19 @@ def decoded(monkeypatch):
     contents = []
     original = decoding.load_bytes
 
-    def counting(content, **kind):
+    def counting(content, square):
         contents.append(content)
-        return original(content, **kind)
+        return original(content, square)
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
     return contents
 
 
-def problems(pictures, *, cache_dir, use=None, finish=None):
+def problems(pictures, *, cache_dir, use=None, finish=lambda: None):
     return verification.decode_pictures(
         pictures,
         cache_dir=cache_dir,
-        image_size=24,
-        resize="squash",
+        square=picture_options.Square(24),
         use=use,
         finish=finish,
     )
@@ -197,9 +196,7 @@ def test_what_was_decoded_is_handed_on_in_order(pictures, tmp_path):
     good = [picture for picture in pictures if "good" in picture.path]
     assert [name for name, _ in used] == [each.sha256 for each in good]
     for (_, image), picture in zip(used, good, strict=True):
-        expected = decoding.load_file(
-            picture.path, image_size=24, resize="squash"
-        )
+        expected = decoding.load_file(picture.path, picture_options.Square(24))
         np.testing.assert_array_equal(image, expected)
     used.clear()
     problems(pictures, cache_dir=cache, use=lambda *pair: used.append(pair))

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_finetune.config import picture_options
 from tf_finetune.data.images import decoding
 from tf_finetune.data.masks import mask_resize
 
@@ -36,7 +37,7 @@ def test_a_mask_stays_on_its_picture(resize, size):
         file, "PNG"
     )
     image = decoding.load_bytes(
-        tf.constant(file.getvalue()), image_size=32, resize=resize
+        tf.constant(file.getvalue()), picture_options.Square(32, resize)
     ).numpy()[..., 0]
     found = _squared(mask, 32, resize)
     inside = found != 255

@@ -206,7 +206,7 @@ def test_names_may_hold_blanks_breaks_commas_quotes_and_dashes(read, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('image,label\n"a.jpg,cat\nb.jpg,dog\n', "line 3 has no label"),
+        ('image,label\n"a.jpg,cat\nb.jpg,dog\n', "line 2 opens double"),
         ("image^label\na.jpg^cat\n", "'image^label', is in one piece"),
         ("image,label\n" + 200_000 * "a", "line 2 is not CSV"),
     ],
@@ -326,13 +326,14 @@ def test_two_spellings_of_one_file_are_one_picture(read):
     assert all("listed twice" in d.reason for d in listing.dropped)
 
 
-def test_pictures_of_a_table_can_be_listed_without_labels(tmp_path):
+def test_pictures_of_a_table_can_be_listed_without_labels(tmp_path, caplog):
     (tmp_path / "a.jpg").touch()
     table = tmp_path / "t.csv"
     table.write_text("Image,more\na.jpg,1\na.jpg ,2\ngone.jpg,3\n,4\n")
     options = data_options.DataOptions(data=str(table))
     found = csv_file.list_paths(options)
     assert found == [str(tmp_path / "a.jpg"), str(tmp_path / "gone.jpg")]
+    assert "1 of 4 rows name no picture, first in line 5" in caplog.text
     table.write_text("image\n")
     with pytest.raises(errors.DataError, match="names no picture"):
         csv_file.list_paths(options)

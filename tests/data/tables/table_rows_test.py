@@ -107,6 +107,15 @@ def test_a_first_line_in_one_piece_is_shown(tmp_path):
         _rows(tmp_path, "file\na.jpg\n", needed=["image"])
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_quotes_that_nothing_closes_do_not_swallow_the_rest(tmp_path, end):
+    text = f'image,label\na.jpg,"x\ny"\nb.jpg,"cat\nc.jpg,dog{end}'
+    with pytest.raises(errors.DataError, match="line 4 opens double quotes"):
+        _rows(tmp_path, text)
+    found = _rows(tmp_path, text.replace('"cat', '5" cat'))
+    assert [row["label"] for row in found] == ["x\ny", '5" cat', "dog"]
+
+
 def test_empty_cells_behind_the_last_column_say_nothing(tmp_path):
     found = _rows(tmp_path, "image,label\na.jpg,cat,\nb.jpg,dog,, \n")
     assert [row["label"] for row in found] == ["cat", "dog"]

@@ -9,6 +9,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors, files
+from tf_finetune.config import picture_options
 from tf_finetune.exports import pending_exports
 from tf_finetune.exports.parity import fresh_process, parity_check
 from tf_finetune.exports.saved_model import image_saved_model, signature_checks
@@ -404,7 +405,7 @@ def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
     x = keras.layers.GlobalAveragePooling2D()(backbone(x))
     model = keras.Model(images, keras.layers.Dense(4, "softmax")(x))
     squares = [
-        decoding.load_file(path, image_size=64, resize="crop")
+        decoding.load_file(path, picture_options.Square(64, "crop"))
         for path in pictures
     ]
     proof = jobs.ParityReference(

@@ -5,11 +5,12 @@ import pathlib
 import types
 
 import pytest
+import sample_pictures
 
 from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options, options
-from tf_finetune.data import data_statistics, examples
-from tf_finetune.runs.finished import run_evaluation, run_prediction
+from tf_finetune.data import data_statistics
+from tf_finetune.runs.finished import run_evaluation
 from tf_finetune.tasks import catalog as tasks
 
 _TASK = tasks.TASKS.get("classification")
@@ -23,13 +24,8 @@ def _config(**given):
 
 def _inspected(*splits):
     pictures = tuple(
-        examples.Picture(
-            path=f"{number}.png",
-            label="a",
-            sha256=f"{number}",
-            width=8,
-            height=8,
-            split=split,
+        sample_pictures.make_picture(
+            f"{number}.png", "a", f"{number}", split, side=8
         )
         for number, split in enumerate(splits)
     )
@@ -113,28 +109,6 @@ def test_without_a_test_split_a_gate_holds_on_the_last_one():
         _check({"train": 1.0, "validation": 0.8}, "accuracy:0.9")
 
 
-def _folder(task, output):
-    config = options.from_keywords(
-        command_configs.PredictConfig,
-        {"workdir": "run", "data": "x", "output": output},
-    )
-    found = types.SimpleNamespace(task=tasks.TASKS.get(task))
-    return run_prediction._choose_folder(found, config)
-
-
-def test_only_predictions_that_are_files_go_to_a_folder(tmp_path):
-    assert _folder("classification", str(tmp_path)) is None
-    assert _folder("segmentation", str(tmp_path)) == tmp_path
-    assert _folder("segmentation", "") is None
-
-
-def test_masks_do_not_fit_into_a_table(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    for name in ("masks.csv", "masks.CSV", "file"):
-        with pytest.raises(errors.UsageError, match="must be a folder"):
-            _folder("segmentation", str(tmp_path / name))
-
-
 def test_rows_without_all_their_pictures_are_kept_with_the_reason(tmp_path):
     table = tmp_path / "rows.csv"
     table.write_text("image,age\na.png,1\nb.png,2\n")
@@ -142,11 +116,8 @@ def test_rows_without_all_their_pictures_are_kept_with_the_reason(tmp_path):
     path = str(tmp_path / "a.png")
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"")
-    data = examples.ImageData(
-        class_names=("a",),
-        pictures=(dataclasses.replace(picture, path=path),),
-        dropped=(),
-        fingerprint="",
+    data = sample_pictures.make_data(
+        ("a",), (dataclasses.replace(picture, path=path),)
     )
     source = data_options.DataOptions(
         data=str(table), image_column=("image",), numeric_columns=("age",)

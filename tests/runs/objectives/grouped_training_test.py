@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.config import options, train_config
+from tf_finetune.config import options, picture_options, train_config
 from tf_finetune.data import mixed_groups
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import weak_strong_views
@@ -41,8 +41,7 @@ def test_an_epoch_of_groups_has_the_steps_of_its_schedule(
         beside=1,
         views=weak_strong_views.keep_images,
         augmentation="none",
-        image_size=8,
-        resize="squash",
+        square=picture_options.Square(8),
         seed=0,
     )
     context = types.SimpleNamespace(

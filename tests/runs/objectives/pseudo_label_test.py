@@ -4,8 +4,9 @@ import types
 
 import numpy as np
 import pytest
+import sample_pictures
 
-from tf_finetune.data import examples, unlabeled_files
+from tf_finetune.data import unlabeled_files
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs.objectives import objective_protocol, pseudo_label
 from tf_finetune.semi_supervised import pseudo_labels
@@ -15,9 +16,7 @@ def _pool(names):
     return unlabeled_files.Pool(
         found=len(names),
         pictures=tuple(
-            examples.Picture(
-                path=name, label=None, sha256=name, width=8, height=8
-            )
+            sample_pictures.make_picture(name, None, name, side=8)
             for name in names
         ),
         dropped=(),

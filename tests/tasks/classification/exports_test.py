@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.classification import exports
 
 _NAMES = ("a", "b")
@@ -15,7 +16,7 @@ def _expected(sure=16, unsure=4):
 
 def _judge(expected, got, truth=None):
     return exports.EXPORTS.check_quantized(
-        expected, got, truth, names=_NAMES, unit=1.0
+        quantization_checks.Comparison(expected, got, truth, _NAMES)
     )
 
 

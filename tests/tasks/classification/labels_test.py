@@ -1,10 +1,10 @@
 """Which classes a table or folder gives."""
 
 import collections
-import pathlib
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune import errors
@@ -159,12 +159,9 @@ def test_groups_that_cannot_be_divided_name_the_flag(listed):
 def test_work_grows_with_the_classes_not_with_their_square():
     """5,000 classes times 15,000 units would be looked at 75 million times."""
     pictures = [
-        examples.Picture(
-            path=str(pathlib.Path(str(n))), label=f"c{n % 5000}",
-            sha256=f"{n:064x}", width=1, height=1,
-        )
+        sample_pictures.make_picture(n, f"c{n % 5000}", f"{n:064x}")
         for n in range(15_000)
-    ]  # fmt: skip
+    ]
     units = [(each,) for each in pictures]
     divided = {
         split: units[5000 * k : 5000 * (k + 1)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sample_pictures
 from scipy import special
 
 from tf_finetune import errors
@@ -13,21 +14,17 @@ _TASK = network.NETWORK
 
 
 def _picture(label: str, split: str) -> examples.Picture:
-    return examples.Picture(
-        path=label, label=label, sha256=label, width=1, height=1, split=split
-    )
+    return sample_pictures.make_picture(label, label, label, split)
 
 
 def test_targets_are_one_hot_in_the_order_of_the_classes():
-    data = examples.ImageData(
-        class_names=("b", "a"),
-        pictures=(
+    data = sample_pictures.make_data(
+        ("b", "a"),
+        (
             _picture("a", "train"),
             _picture("b", "test"),
             _picture("b", "train"),
         ),
-        dropped=(),
-        fingerprint="",
     )
     targets = _TASK.targets(
         data, "train", config=train_config.TrainConfig(), image_size=8

@@ -1,6 +1,7 @@
 """A few pictures with labels."""
 
 import pytest
+import sample_pictures
 
 from tf_finetune.data import examples
 
@@ -15,17 +16,10 @@ _CARRIED = {
 def data() -> examples.ImageData:
     """Five training, three validation and two test pictures, labels a, b."""
     pictures = tuple(
-        examples.Picture(
-            path=f"/{split}/{number}.jpg",
-            label=label,
-            sha256=f"{split}{number}",
-            width=1,
-            height=1,
-            split=split,
+        sample_pictures.make_picture(
+            f"/{split}/{number}.jpg", label, f"{split}{number}", split
         )
         for split, carried in _CARRIED.items()
         for number, label in enumerate(carried)
     )
-    return examples.ImageData(
-        class_names=("b", "a"), pictures=pictures, dropped=(), fingerprint=""
-    )
+    return sample_pictures.make_data(("b", "a"), pictures)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.multilabel import exports
 
 _NAMES = ("a", "b")
@@ -12,7 +13,9 @@ _EXPORTS = exports.Exports().with_decision({"thresholds": {"a": 0.1, "b": 0.6}})
 
 def _judge(expected, got, truth=None):
     return _EXPORTS.check_quantized(
-        np.array(expected), np.array(got), truth, names=_NAMES, unit=1.0
+        quantization_checks.Comparison(
+            np.array(expected), np.array(got), truth, _NAMES
+        )
     )
 
 

@@ -5,6 +5,7 @@ import pathlib
 
 import hypothesis
 import pytest
+import sample_pictures
 from hypothesis import strategies
 
 from tf_finetune import errors
@@ -26,13 +27,8 @@ def _of_row(cells, *columns):
 
 
 def _picture(number, *names, split=None):
-    return examples.Picture(
-        path=f"/p/{number}.jpg",
-        label=names,
-        sha256=f"{number:064x}",
-        width=1,
-        height=1,
-        split=split,
+    return sample_pictures.make_picture(
+        f"/p/{number}.jpg", names, f"{number:064x}", split
     )
 
 
@@ -172,9 +168,7 @@ def test_the_description_counts_labels():
         _picture(1, "a", "b", split="train"),
         _picture(2, split="test"),
     )
-    data = examples.ImageData(
-        class_names=("a", "b"), pictures=pictures, dropped=(), fingerprint=""
-    )
+    data = sample_pictures.make_data(("a", "b"), pictures)
     assert _LABELS.describe(data) == {
         "labels": {"train": {"a": 2, "b": 1}, "test": {"a": 0, "b": 0}},
         "labels_per_picture": {"train": 1.5, "test": 0.0},

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.regression import exports
 
 _UNIT = np.array([1e6, 4.0])
@@ -12,7 +13,7 @@ _NAMES = ("price", "rooms")
 
 def _judge(expected, got, truth=None, names=_NAMES, unit=_UNIT):
     return exports.EXPORTS.check_quantized(
-        expected, got, truth, names=names, unit=unit
+        quantization_checks.Comparison(expected, got, truth, names, unit)
     )
 
 

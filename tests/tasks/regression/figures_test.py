@@ -120,3 +120,18 @@ def test_a_scatter_plot_is_drawn_for_each_target(tmp_path):
     found = measures.compute_figures(true, true, names, seed=0)
     measures.draw(found, names, tmp_path, "test")
     assert (tmp_path / "scatter_test.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_numbers_of_any_size_stand_apart():
+    huge = {
+        "per_target": {"price": {}},
+        "r2": -1.23e60,
+        "mae": 1e30,
+        "mape": 1e28,
+    }
+    huge |= {"examples": 4, "r2_interval": (-1.2e60, 0.758), "log_r2": -1e60}
+    text = figures.Figures().text({"test": huge})
+    assert text.splitlines()[1].split() == [
+        "test", "4", "-1e+60", "-1e+60", "to", "0.758", "-1e+60", "1e+30",
+        "1e+30%",
+    ]  # fmt: skip

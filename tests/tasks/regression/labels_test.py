@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune import errors
@@ -19,13 +20,8 @@ _OPTIONS = data_options.DataOptions(label_column=("price", "area"))
 
 
 def _picture(number: int, value: float, **fields) -> examples.Picture:
-    return examples.Picture(
-        path=f"{number}.png",
-        label=(value,),
-        sha256=f"{number:04d}",
-        width=1,
-        height=1,
-        **fields,
+    return sample_pictures.make_picture(
+        f"{number}.png", (value,), f"{number:04d}", **fields
     )
 
 
@@ -62,19 +58,24 @@ def test_a_constant_target_is_an_error():
         )
 
 
+def _divide(pictures, *, test_fraction, seed):
+    divided, _ = splits.assign_splits(
+        pictures,
+        _LABELS,
+        validation_fraction=0.2,
+        test_fraction=test_fraction,
+        max_train_per_class=None,
+        seed=seed,
+    )
+    return divided
+
+
 def test_every_split_gets_its_share_of_low_and_high_targets():
     pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i)) for i in range(200)], ("y",)
     )
     assert len({picture.strata for picture in pictures}) == 10
-    divided, _ = splits.assign_splits(
-        pictures,
-        _LABELS,
-        validation_fraction=0.2,
-        test_fraction=0.2,
-        max_train_per_class=None,
-        seed=0,
-    )
+    divided = _divide(pictures, test_fraction=0.2, seed=0)
     counts = collections.Counter(
         (each.split, each.label[0] // 20) for each in divided
     )
@@ -87,25 +88,14 @@ def test_few_pictures_and_equal_targets_are_divided_too():
     pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i == 0)) for i in range(7)], ("y",)
     )
-    divided, _ = splits.assign_splits(
-        pictures,
-        _LABELS,
-        validation_fraction=0.2,
-        test_fraction=0.0,
-        max_train_per_class=None,
-        seed=1,
-    )
+    divided = _divide(pictures, test_fraction=0.0, seed=1)
     assert {each.split for each in divided} == {"train", "validation"}
 
 
 def test_the_description_holds_each_target_and_split():
-    data = examples.ImageData(
-        class_names=("y",),
-        pictures=tuple(
-            _picture(i, v, split="train") for i, v in enumerate((1.0, 2.0, 6.0))
-        ),
-        dropped=(),
-        fingerprint="",
+    data = sample_pictures.make_data(
+        ("y",),
+        (_picture(i, v, split="train") for i, v in enumerate((1.0, 2.0, 6.0))),
     )
     found = _LABELS.describe(data)["targets"]["train"]["y"]
     assert found["median"] == 2 and found["mean"] == 3 and found["max"] == 6

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import sample_pictures
 import tensorflow as tf
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.data import examples
 from tf_finetune.tasks import catalog
 from tf_finetune.tasks.regression import network, target_transforms
 
@@ -79,13 +79,12 @@ def test_losses_are_their_formulas_in_float32(name, expected):
 def _adapted(kind: str, validation: float):
     skewed = np.exp(np.random.default_rng(0).normal(3, 1, 100))
     pictures = [
-        examples.Picture(
-            path=f"{split}_{number}.png",
-            label=(float(value),),
-            split=split,
-            sha256=f"{split}{number:060d}",
-            width=8,
-            height=8,
+        sample_pictures.make_picture(
+            f"{split}_{number}.png",
+            (float(value),),
+            f"{split}{number:060d}",
+            split,
+            side=8,
         )
         for split, values in (
             ("train", skewed),
@@ -93,12 +92,7 @@ def _adapted(kind: str, validation: float):
         )
         for number, value in enumerate(values)
     ]
-    data = examples.ImageData(
-        class_names=("price",),
-        pictures=tuple(pictures),
-        dropped=(),
-        fingerprint="",
-    )
+    data = sample_pictures.make_data(("price",), pictures)
     config = options.from_keywords(
         train_config.TrainConfig,
         {"data": "t.csv", "task": "regression", "target_transform": kind},

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune.data import examples
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.segmentation import exports
 
 _NAMES = ("sky", "road", "car")
@@ -14,7 +16,7 @@ _NAMES = ("sky", "road", "car")
 
 def _judge(expected, got, truth=None):
     return exports.EXPORTS.check_quantized(
-        expected, got, truth, names=_NAMES, unit=1.0
+        quantization_checks.Comparison(expected, got, truth, _NAMES)
     )
 
 
@@ -84,9 +86,7 @@ def test_masks_are_kept_as_the_model_sees_them(tmp_path):
     picture = examples.Picture(
         path="", label=mask, sha256="", width=4, height=2
     )
-    data = examples.ImageData(
-        class_names=_NAMES, pictures=(picture,), dropped=(), fingerprint=""
-    )
+    data = sample_pictures.make_data(_NAMES, (picture,))
 
     squashed = exports.EXPORTS.load_truth(data, [picture], [1, 2, 2, 3])
     padded = dataclasses.replace(data, resize="pad")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 from sklearn import metrics
 
@@ -30,13 +31,7 @@ def picture(folder, number, mask, names=NAMES):
 
 
 def data(pictures, resize="squash"):
-    return examples.ImageData(
-        class_names=NAMES,
-        pictures=tuple(pictures),
-        dropped=(),
-        fingerprint="",
-        resize=resize,
-    )
+    return sample_pictures.make_data(NAMES, pictures, resize=resize)
 
 
 def judged(found, *batches):

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune import errors
@@ -136,15 +137,11 @@ def test_a_single_class_is_nothing_to_learn(tmp_path):
 
 def test_a_class_that_is_only_held_out_is_warned_of(caplog):
     def one(split, *pixels):
-        return examples.Picture(
-            path=split,
-            label=examples.Mask(
-                path="", pixels=(*pixels, 0), names=("sky", "road")
-            ),
-            sha256=split,
-            width=1,
-            height=1,
-            split=split,
+        return sample_pictures.make_picture(
+            split,
+            examples.Mask(path="", pixels=(*pixels, 0), names=("sky", "road")),
+            split,
+            split,
         )
 
     labels.LABELS.check_divided([one("train", 5, 0), one("test", 1, 4)])

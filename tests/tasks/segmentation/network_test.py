@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import sample_pictures
 import tensorflow as tf
 from PIL import Image
 from scipy import special
 from sklearn import metrics as sklearn_metrics
 
-from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples, pipeline
+from tf_finetune.config import picture_options, train_config, training_options
+from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import fill
 from tf_finetune.tasks.segmentation import network
@@ -44,9 +45,7 @@ def data(tmp_path):
                 split="train",
             )
         )
-    return examples.ImageData(
-        class_names=NAMES, pictures=tuple(pictures), dropped=(), fingerprint=""
-    )
+    return sample_pictures.make_data(NAMES, pictures)
 
 
 def config(augmentation="none", views=3):
@@ -91,8 +90,7 @@ def test_views_of_masks_are_those_of_their_pictures(data):
         (images,) = pipeline.build_augmented_images(
             [p.path for p in pictures],
             fill.derive_seeds(views),
-            image_size=SIZE,
-            resize="squash",
+            picture_options.Square(SIZE),
             batch_size=3,
             level="light",
         )
@@ -159,13 +157,9 @@ def test_masks_move_with_pictures_in_training_batches(data):
     batches = pipeline.build_training_batches(
         [p.path for p in data.pictures],
         targets(data),
-        image_size=SIZE,
-        resize="squash",
-        batch_size=2,
+        epoch_order.BatchOrder(batch_size=2, seed=1, epochs=2),
+        picture_options.Square(SIZE),
         augmentation="light",
-        seed=1,
-        first_epoch=0,
-        epochs=2,
     )
     for images, masks in batches:
         image, mask = images.numpy()[..., 0], masks.numpy()

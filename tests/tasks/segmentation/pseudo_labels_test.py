@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import sample_pictures
 from PIL import Image
 
 from tf_finetune.data import examples
@@ -19,13 +20,7 @@ def _probabilities(of_box: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def picture(tmp_path):
-    return examples.Picture(
-        path=str(tmp_path / "p.png"),
-        label="",
-        sha256="abc",
-        width=4,
-        height=4,
-    )
+    return sample_pictures.make_picture(tmp_path / "p.png", "", "abc", side=4)
 
 
 def test_each_class_has_a_threshold_of_its_own():

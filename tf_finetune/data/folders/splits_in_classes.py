@@ -30,6 +30,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
     for folder in below:
         inner = folder_layout.list_picture_folders(folder)
         names = folder_words.select_split_names([each.name for each in inner])
+        # One folder called "test" among others may be a class of that name.
         are_splits = len(names) == len(inner) or len(names) > 1
         if (
             inner

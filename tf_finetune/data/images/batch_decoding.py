@@ -32,7 +32,7 @@ class DecodedBatch:
     """A decoded batch of pictures, in the order of the encoded ones.
 
     Attributes:
-        images: float32 [batch, image_size, image_size, 3], 0..255; zeros
+        images: float32 [batch, size, size, 3], 0..255; zeros
             where there is an error.
         errors: string [batch], why a picture does not decode; empty where it
             does.
@@ -43,11 +43,7 @@ class DecodedBatch:
 
 
 def decode_batch(
-    contents: tf.Tensor,
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    contents: tf.Tensor, square: picture_options.Square
 ) -> DecodedBatch:
     """Decodes a batch of pictures on all cores; bad ones become zeros.
 
@@ -56,10 +52,7 @@ def decode_batch(
 
     Args:
         contents: string [batch], the bytes of files; the batch may be empty.
-        image_size: Side of the squares in pixels.
-        resize: "squash" ignores a picture's shape, "crop" keeps the largest
-            square in its middle, "pad" adds black around it.
-        pixels: Background of transparent pixels, and range of 16-bit values.
+        square: Size of the squares, and how pictures become square.
 
     Returns:
         Images and errors, in the order of `contents`.
@@ -70,9 +63,7 @@ def decode_batch(
         .map(
             lambda place, each: (
                 place,
-                decoding.load_bytes(
-                    each, image_size=image_size, resize=resize, pixels=pixels
-                ),
+                decoding.load_bytes(each, square),
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
             # The places restore the order.
@@ -83,7 +74,7 @@ def decode_batch(
         # batch of bad pictures only would have no element.
         .concatenate(
             tf.data.Dataset.from_tensors(
-                (count, tf.zeros([image_size, image_size, 3]))
+                (count, tf.zeros([square.size, square.size, 3]))
             )
         )
         .batch(count + 1)
@@ -97,7 +88,7 @@ def decode_batch(
         tf.fill([count + 1], blank), places[:, None], tf.range(blank + 1)
     )[:count]
     images = tf.ensure_shape(
-        tf.gather(images, rows), [None, image_size, image_size, 3]
+        tf.gather(images, rows), [None, square.size, square.size, 3]
     )
     wrong = tf.where(rows == blank, _explain_errors(contents), "")
     return DecodedBatch(images=images, errors=wrong)

@@ -71,10 +71,7 @@ class DecodeResult:
 
 
 def make_store_path(
-    cache_dir: pathlib.Path,
-    *,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions,
+    cache_dir: pathlib.Path, square: picture_options.Square
 ) -> pathlib.Path:
     """Returns the path of the JSON file in which decode results are cached.
 
@@ -83,13 +80,12 @@ def make_store_path(
 
     Args:
         cache_dir: Cache directory shared between runs.
-        resize: How pictures become square.
-        pixels: Background of transparent pixels, and range of 16-bit values.
+        square: How pictures become square; its size does not count.
     """
     name = (
         # Everything that may change if a picture decodes, or how it looks.
-        f"decoder-{decoding.VERSION}.{_VERSION}-{resize}-{pixels.key}-"
-        f"tensorflow-{tf.__version__}.json"
+        f"decoder-{decoding.VERSION}.{_VERSION}-{square.resize}-"
+        f"{square.pixels.key}-tensorflow-{tf.__version__}.json"
     )
     return pathlib.Path(cache_dir) / "verdicts" / name
 

@@ -108,23 +108,16 @@ def read_size(contents: tf.Tensor) -> tf.Tensor:
 
 
 def load_file(
-    path: tf.Tensor | str | bytes,
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    path: tf.Tensor | str | bytes, square: picture_options.Square
 ) -> tf.Tensor:
     """Reads a picture file, decodes it and makes it square.
 
     Args:
         path: The picture file; as a tensor a scalar string.
-        image_size: Side of the square in pixels.
-        resize: "squash" ignores the picture's shape, "crop" keeps the largest
-            square in its middle, "pad" adds black around it.
-        pixels: Background of transparent pixels, and range of 16-bit values.
+        square: Size of the square, and how a picture becomes one.
 
     Returns:
-        float32 [image_size, image_size, 3], 0..255.
+        float32 [size, size, 3], 0..255.
 
     Raises:
         tf.errors.OpError: The file cannot be read or does not decode.
@@ -132,17 +125,11 @@ def load_file(
     contents = tf.io.read_file(path)
     if not tf.is_tensor(path):
         contents = contents.numpy()
-    return load_bytes(
-        contents, image_size=image_size, resize=resize, pixels=pixels
-    )
+    return load_bytes(contents, square)
 
 
 def load_bytes(
-    contents: tf.Tensor | bytes,
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    contents: tf.Tensor | bytes, square: picture_options.Square
 ) -> tf.Tensor:
     """Decodes a picture from the bytes of its file and makes it square.
 
@@ -152,13 +139,10 @@ def load_bytes(
 
     Args:
         contents: The bytes of a file; as a tensor a scalar string.
-        image_size: Side of the square in pixels.
-        resize: "squash" ignores the picture's shape, "crop" keeps the largest
-            square in its middle, "pad" adds black around it.
-        pixels: Background of transparent pixels, and range of 16-bit values.
+        square: Size of the square, and how a picture becomes one.
 
     Returns:
-        float32 [image_size, image_size, 3], 0..255.
+        float32 [size, size, 3], 0..255.
 
     Raises:
         tf.errors.OpError: The bytes do not decode.
@@ -170,23 +154,18 @@ def load_bytes(
         found = file_kinds.detect_kind(contents[: file_kinds.HEAD_BYTES])
         kind = found if found in file_kinds.DECODABLE else None
     with _TRACING_LOCK:
-        function = _compile_loader(image_size, resize, pixels, kind)
+        function = _compile_loader(square, kind)
     return function(tf.convert_to_tensor(contents))
 
 
 @functools.cache
 def _compile_loader(
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions,
-    kind: str | None,
+    square: picture_options.Square, kind: str | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns `_load` for one size, traced once for all pipelines."""
+    """Returns `_load` for one square, traced once for all pipelines."""
     # Without autograph, which takes three times as long and changes nothing.
     function = tf.function(
-        lambda contents: _load(
-            contents, image_size, resize, pixels=pixels, kind=kind
-        ),
+        lambda contents: _load(contents, square, kind),
         input_signature=[tf.TensorSpec((), tf.string)],
         autograph=False,
     )
@@ -196,20 +175,15 @@ def _compile_loader(
 
 
 def _load(
-    contents: tf.Tensor,
-    image_size: int,
-    resize: picture_options.Resize,
-    *,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
-    kind: str | None = None,
+    contents: tf.Tensor, square: picture_options.Square, kind: str | None
 ) -> tf.Tensor:
     decoded = decode(
         contents,
-        pixels=pixels,
-        jpeg=lambda each: _decode_reduced_jpeg(each, image_size, resize),
+        pixels=square.pixels,
+        jpeg=lambda each: _decode_reduced_jpeg(each, square),
         kind=kind,
     )
-    return square_images.make_square(decoded, image_size, resize)
+    return square_images.make_square(decoded, square.size, square.resize)
 
 
 def _decode_jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
@@ -220,7 +194,7 @@ def _decode_jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
 
 
 def _decode_reduced_jpeg(
-    contents: tf.Tensor, image_size: int, resize: picture_options.Resize
+    contents: tf.Tensor, square: picture_options.Square
 ) -> tf.Tensor:
     """Decodes a JPEG at a reduced scale, at least twice the size needed.
 
@@ -231,13 +205,13 @@ def _decode_reduced_jpeg(
     """
     sides = tf.image.extract_jpeg_shape(contents)[:2]
     # Padding fits the longer side into the square, the others the shorter.
-    decisive = tf.reduce_max if resize == "pad" else tf.reduce_min
+    decisive = tf.reduce_max if square.resize == "pad" else tf.reduce_min
     ratios = tf.constant(_JPEG_RATIOS)
-    is_enough = decisive(sides) >= 2 * image_size * ratios
+    is_enough = decisive(sides) >= 2 * square.size * ratios
     # Pixels by which rounding up stretches a side at each ratio; error of 1/8
-    # final pixel: added / side * image_size <= 1/8.
+    # final pixel: added / side * size <= 1/8.
     added = tf.math.floormod(-sides[:, None], ratios)
-    is_true = tf.reduce_all(8 * image_size * added <= sides[:, None], axis=0)
+    is_true = tf.reduce_all(8 * square.size * added <= sides[:, None], axis=0)
     # Place 0 is full size, which always fits.
     places = tf.where(is_enough & is_true, tf.range(len(_JPEG_RATIOS)), 0)
     return tf.switch_case(

@@ -62,11 +62,9 @@ def decode_pictures(
     pictures: Sequence[examples.Picture],
     *,
     cache_dir: pathlib.Path,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions = picture_options.DEFAULT_PIXELS,
+    square: picture_options.Square,
     use: UseImage | None = None,
-    finish: Callable[[], None] | None = None,
+    finish: Callable[[], None] = lambda: None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
 ) -> dict[str, str]:
     """Decodes pictures on all cores and returns those that cannot be used.
@@ -79,13 +77,9 @@ def decode_pictures(
     Args:
         pictures: Pictures with readable headers.
         cache_dir: Cache directory shared between runs.
-        image_size: Side of the decoded squares in pixels; results do not
-            depend on it.
-        resize: How pictures become square: "squash", "crop" or "pad".
-        pixels: Background of transparent pixels, and range of 16-bit values.
-        use: Called with the SHA-256 and the pixels (float32 [image_size,
-            image_size, 3], 0..255) of each picture that was decoded now, in
-            their order.
+        square: What pictures are decoded into; its size changes no result.
+        use: Called with SHA-256 and pixels (float32 [size, size, 3],
+            0..255) of each picture that was decoded now, in their order.
         finish: Called once after the last picture, before results are cached;
             if it raises, the next scan decodes the same pictures again.
         report: Called with the usable pictures and their appearance; of files
@@ -94,14 +88,10 @@ def decode_pictures(
     Returns:
         Reason by path, for each picture that cannot be used.
     """
-    store = decode_results.make_store_path(
-        cache_dir, resize=resize, pixels=pixels
-    )
+    store = decode_results.make_store_path(cache_dir, square)
     known = decode_results.read_results(store)
     found = _find_missing(pictures, known)
-    judge = functools.partial(
-        _decode_and_measure, image_size=image_size, resize=resize, pixels=pixels
-    )
+    judge = functools.partial(_decode_and_measure, square=square)
     unknown = [p for p in pictures if p.sha256 not in known]
     fresh: dict[str, decode_results.DecodeResult] = {}
     for picture, verdict in _decode_all(unknown, judge):
@@ -112,19 +102,26 @@ def decode_pictures(
             fresh[picture.sha256] = dataclasses.replace(verdict, image=None)
         elif verdict.reason:
             found[picture.path] = verdict.reason
-    if finish:
-        finish()
+    finish()
     if fresh:
         decode_results.merge_results(store, fresh)
     judged = known | fresh
+    _add_lasting_reasons(found, pictures, judged)
+    if report:
+        report(_list_verified(pictures, judged, found))
+    return found
+
+
+def _add_lasting_reasons(
+    found: dict[str, str],
+    pictures: Sequence[examples.Picture],
+    judged: Mapping[str, decode_results.DecodeResult],
+) -> None:
     for picture in pictures:
         verdict = judged.get(picture.sha256)
         if verdict and verdict.reason:
             # A reason found in this run, such as a missing file, goes first.
             found.setdefault(picture.path, verdict.reason)
-    if report:
-        report(_list_verified(pictures, judged, found))
-    return found
 
 
 def _find_missing(
@@ -208,11 +205,7 @@ def _decode_in_parallel(
 
 
 def _decode_and_measure(
-    picture: examples.Picture,
-    *,
-    image_size: int,
-    resize: picture_options.Resize,
-    pixels: picture_options.PixelOptions,
+    picture: examples.Picture, square: picture_options.Square
 ) -> decode_results.DecodeResult:
     try:
         contents = pathlib.Path(picture.path).read_bytes()
@@ -225,9 +218,7 @@ def _decode_and_measure(
         return decode_results.DecodeResult(reason=reason, is_lasting=False)
     try:
         with tf.device("CPU"):
-            image = decoding.load_bytes(
-                contents, image_size=image_size, resize=resize, pixels=pixels
-            )
+            image = decoding.load_bytes(contents, square)
             stored = _read_16_bit_values(contents)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         # Not kept: another machine, or this one later, may have more.
@@ -237,7 +228,7 @@ def _decode_and_measure(
         reason = explain_failure(error.message, contents)
         return decode_results.DecodeResult(reason=f"does not decode: {reason}")
     look = decode_results.measure_appearance(
-        np.asarray(image), contents, resize=resize, stored=stored
+        np.asarray(image), contents, resize=square.resize, stored=stored
     )
     return decode_results.DecodeResult(reason=None, look=look, image=image)
 

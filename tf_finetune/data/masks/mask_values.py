@@ -142,6 +142,7 @@ def adapt_learned(
         ignore_label: A class name, or a value; its pixels are ignored.
         values: All values that occur in the other masks.
     """
+    # Two-class masks come as 0 and 1, or as 0 and 255.
     is_strange = not {*values} <= {*learned.indices}
     if is_strange and learned.names == _BINARY_NAMES and not learned.by_color:
         left = {*values} - {_find_ignored(ignore_label, learned.names)}
@@ -188,6 +189,7 @@ def _assign_values(
         return list(range(count))
     if count == 2 and {*left} <= {0, _WHITE}:
         return [0, _WHITE]
+    # As many names as values: in their order, "ignored" perhaps named.
     for each in (left, sorted(values)):
         if len(each) == count:
             return each

@@ -81,18 +81,7 @@ class Source(Protocol):
 def find_source(
     options: data_options.DataOptions, labels: label_protocol.Labels
 ) -> Source:
-    """Returns the data source that reads `options.data`.
-
-    Args:
-        options: Where the data lies; its `data_format` names the source, or
-            "auto" detects it.
-        labels: The task's labels, which tell the sources they can come from.
-
-    Raises:
-        UsageError: --data is empty, --data_format is unknown, or the format
-            holds no labels of this task.
-        DataError: There is no such file or folder, or no source recognizes it.
-    """
+    """Returns the source that `find_source_name` names; raises as that does."""
     return SOURCES.get(find_source_name(options, labels))
 
 

@@ -9,6 +9,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from absl import logging
+
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, label_protocol
@@ -121,6 +123,17 @@ def list_paths(options: data_options.DataOptions) -> list[str]:
     names = [name for name in names if name.strip()]
     if not names:
         raise errors.DataError(f"{path} names no picture.")
+    empty = [
+        row.line
+        for row in rows
+        if not any(row.cells[column].strip() for column in columns)
+    ]
+    if empty:
+        logging.warning(
+            "%s: %d of %d rows name no picture, first in line %d, and get no "
+            "prediction.",
+            *(path, len(empty), len(rows), empty[0]),
+        )
     files = file_locator.Locator(path, options.image_root, names)
     paths = {files.find(name): name for name in names}
     missing = [name for p, name in paths.items() if not os.path.exists(p)]

@@ -41,7 +41,7 @@ class TfdsDataset:
 
         Args:
             options: `data` names the data set, `tfds_data_dir` where it lies.
-            labels: Not used: a label is the class of the data set.
+            labels: Not used: a label is that of the data set.
             cache_dir: The files go into a folder in pictures/ in it.
 
         Returns:
@@ -50,21 +50,31 @@ class TfdsDataset:
 
         Raises:
             DataError: The data set is not prepared here, is damaged, or is not
-                one of one picture and one class per example.
+                one of one picture and one label per example.
             RunError: The cache cannot be written.
         """
+        del labels
         prepared, builder = tfds_prepared.open_prepared(options)
-        image, label = _find_features(builder)
-        name = builder.info.full_name.replace("/", "-")
-        listing = picture_cache.list_pictures(
-            cache_dir
-            / "pictures"
-            / f"{name}-{tfds_prepared.hash_state(prepared)}",
-            lambda: _read_pictures(builder, image, label),
-            class_names=tuple(builder.info.features[label].names),
+        listing = self._list_prepared(
+            builder, cache_dir / "pictures", tfds_prepared.hash_state(prepared)
         )
         unused = tfds_prepared.list_unused_splits(builder)
         return dataclasses.replace(listing, dropped=listing.dropped + unused)
+
+    def _list_prepared(
+        self,
+        builder: "tfds.core.DatasetBuilder",
+        folder: pathlib.Path,
+        state: str,
+    ) -> examples.Listing:
+        """Lists pictures with one class each, from files in a new folder."""
+        image, label = _find_features(builder)
+        name = builder.info.full_name.replace("/", "-")
+        return picture_cache.list_pictures(
+            folder / f"{name}-{state}",
+            lambda: _read_pictures(builder, image, label),
+            class_names=tuple(builder.info.features[label].names),
+        )
 
 
 SOURCE = TfdsDataset()
@@ -76,36 +86,18 @@ class TfdsMasks(TfdsDataset):
     Names are those of `TfdsDataset`.
     """
 
-    def list_examples(
+    def _list_prepared(
         self,
-        options: data_options.DataOptions,
-        labels: label_protocol.Labels,
-        cache_dir: pathlib.Path,
+        builder: "tfds.core.DatasetBuilder",
+        folder: pathlib.Path,
+        state: str,
     ) -> examples.Listing:
-        """Lists the pictures; their bytes and those of masks become files once.
-
-        Args:
-            options: `data` names the data set, `tfds_data_dir` where it lies.
-            labels: Not used: a label is the mask of the data set.
-            cache_dir: The files go into a folder in pictures/ in it.
-
-        Returns:
-            The examples; unused splits are dropped.
-
-        Raises:
-            DataError: The data set is not prepared here, is damaged, or has no
-                picture or no mask in its examples.
-            RunError: The cache cannot be written.
-        """
-        del labels
-        prepared, builder = tfds_prepared.open_prepared(options)
+        """Lists pictures with one mask each, from files in a new folder."""
         image, mask = _find_picture_and_mask(builder)
         name = builder.info.full_name.replace("/", "-")
-        state = tfds_prepared.hash_state(prepared)
-        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
-        found = _list_pairs(folder, builder, image, mask)
-        unused = tfds_prepared.list_unused_splits(builder)
-        return examples.Listing(examples=found, dropped=unused)
+        place = folder / f"{name}-{mask}-{state}"
+        found = _list_pairs(place, builder, image, mask)
+        return examples.Listing(examples=found, dropped=())
 
 
 MASKS = TfdsMasks()

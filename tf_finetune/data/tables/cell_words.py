@@ -85,4 +85,5 @@ def _parse_mark(text: str) -> bool | None:
         number = float(word)
     except ValueError:
         return None
+    # Other numbers, such as 2, are no marks.
     return bool(number) if number in (0.0, 1.0) else None

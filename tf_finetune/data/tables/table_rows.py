@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import difflib
 import io
+import itertools
 import os
 import pathlib
 import re
@@ -24,6 +25,9 @@ _DECLARED = re.compile(r"sep=.\r?(?=\n)", re.IGNORECASE)
 # Columns that a message names, and among which it looks for a like-named one.
 _MAX_SHOWN = 20
 _MAX_COMPARED = 1000
+
+# Stands behind the last line, where no quotes are open.
+_END = "\ufffeend of the table"
 
 Cells = dict[str, str]
 """Text by column, called as it was asked for."""
@@ -73,32 +77,47 @@ def read_rows(
             during the iteration.
     """
     text = _DECLARED.sub("", _read_text(path), count=1)
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=_find_delimiter(text, needed),
-        skipinitialspace=True,
-    )
-    try:
-        header = next((cells for cells in reader if cells), [])
-        header = [name.strip() for name in header]
-        places = _find_columns(header, path, needed, optional)
-        for cells in reader:
-            if not cells:
-                continue
-            # Empty cells at the end are common: spreadsheets pad rows.
-            if any(cell.strip() for cell in cells[len(header) :]):
-                raise errors.DataError(
-                    f"{path}, line {reader.line_num} has more cells than the "
-                    "header has columns; put cells that hold the delimiter in "
-                    "double quotes."
-                )
-            yield Row(
-                line=reader.line_num,
-                cells={
-                    name: cells[place] if place < len(cells) else ""
-                    for name, place in places.items()
-                },
+    rows = _split_rows(text, _find_delimiter(text, needed, path), path)
+    _, header = next(rows, (0, []))
+    header = [name.strip() for name in header]
+    places = _find_columns(header, path, needed, optional)
+    for line, cells in rows:
+        # Empty cells at the end are common: spreadsheets pad rows.
+        if any(cell.strip() for cell in cells[len(header) :]):
+            raise errors.DataError(
+                f"{path}, line {line} has more cells than the header has "
+                "columns; put cells that hold the delimiter in double quotes."
             )
+        yield Row(
+            line=line,
+            cells={
+                name: cells[place] if place < len(cells) else ""
+                for name, place in places.items()
+            },
+        )
+
+
+def _split_rows(
+    text: str, delimiter: str, path: pathlib.Path
+) -> Iterator[tuple[int, list[str]]]:
+    """Yields the last line's number and the cells of each row that has any."""
+    lines = itertools.chain(io.StringIO(text, newline=""), [_END])
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    last = 0
+    try:
+        for cells in reader:
+            if cells == [_END]:
+                return
+            # Python's parser ends such a cell at the end of the file.
+            if cells and cells[-1].endswith(_END):
+                raise errors.DataError(
+                    f"{path}, line {last + 1} opens double quotes that nothing "
+                    "closes: all that follows would be one cell. Close them; "
+                    'double quotes within a cell are written "".'
+                )
+            last = reader.line_num
+            if cells:
+                yield last, cells
     except csv.Error as error:
         raise errors.DataError(
             f"{path}, line {reader.line_num} is not CSV: {error}."
@@ -119,10 +138,8 @@ def read_header(
         DataError: The file cannot be read or is not text.
     """
     text = _DECLARED.sub("", _read_text(path), count=1)
-    return [
-        name.strip()
-        for name in _split_header(text, _find_delimiter(text, needed))
-    ]
+    delimiter = _find_delimiter(text, needed, path)
+    return [name.strip() for name in _split_header(text, delimiter, path)]
 
 
 def _read_text(path: pathlib.Path) -> str:
@@ -152,14 +169,16 @@ def _read_text(path: pathlib.Path) -> str:
         ) from error
 
 
-def _find_delimiter(text: str, needed: Mapping[str, Sequence[str]]) -> str:
+def _find_delimiter(
+    text: str, needed: Mapping[str, Sequence[str]], path: pathlib.Path
+) -> str:
     """Returns the delimiter that makes the header hold the needed columns.
 
     Where none does, the one that makes most columns, so that a message names
     these.
     """
     wanted = {name.casefold() for names in needed.values() for name in names}
-    headers = {each: _split_header(text, each) for each in _DELIMITERS}
+    headers = {each: _split_header(text, each, path) for each in _DELIMITERS}
     # In the order of `_DELIMITERS`: a comma wins where several fit.
     for delimiter, header in headers.items():
         if wanted <= {name.strip().casefold() for name in header}:
@@ -167,16 +186,12 @@ def _find_delimiter(text: str, needed: Mapping[str, Sequence[str]]) -> str:
     return max(headers, key=lambda each: len(headers[each]))
 
 
-def _split_header(text: str, delimiter: str) -> list[str]:
+def _split_header(text: str, delimiter: str, path: pathlib.Path) -> list[str]:
     """Returns the first row, split at a delimiter that may be the wrong one."""
-    rows = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        skipinitialspace=True,
-    )
     try:
-        return next((cells for cells in rows if cells), [])
-    except csv.Error:  # A header in one piece is longer than a cell may be.
+        return next(_split_rows(text, delimiter, path), (0, []))[1]
+    # A header in one piece is longer than a cell may be.
+    except errors.DataError:
         return []
 
 

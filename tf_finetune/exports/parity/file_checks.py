@@ -209,9 +209,8 @@ def check_decisions(
             more=_describe_losses(found, job),
             largest=compared["max_abs_difference"],
         )
-    differences = ("max_abs_difference", "mean_abs_difference")
-    figures = {key: compared[key] for key in differences}
-    return tolerance, {**figures, **found.figures}
+    keys = ("max_abs_difference", "mean_abs_difference")
+    return tolerance, {key: compared[key] for key in keys} | found.figures
 
 
 def add_tolerance_advice(
@@ -249,13 +248,14 @@ def _compare_decisions(
     got: np.ndarray, proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> quantization_checks.CheckResult:
     exports = tasks.TASKS.get(job.task).with_decision(job.decision).exports
-    return exports.check_quantized(
+    compared = quantization_checks.Comparison(
         np.asarray(proof.predictions, "float64"),
         np.asarray(got, "float64"),
         proof.truth,
-        names=job.class_names,
-        unit=job.unit,
+        job.class_names,
+        job.unit,
     )
+    return exports.check_quantized(compared)
 
 
 def _apply_tolerance(

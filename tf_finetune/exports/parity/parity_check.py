@@ -191,15 +191,7 @@ def compare_predictions(
 
 def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
     """Decodes file contents to RGB 0..255, float32 [n, size, size, 3]."""
-    pictures = [
-        decoding.load_bytes(
-            each,
-            image_size=job.image_size,
-            resize=job.resize,
-            pixels=job.pixels,
-        )
-        for each in contents
-    ]
+    pictures = [decoding.load_bytes(each, job.square) for each in contents]
     return np.stack([np.asarray(picture) for picture in pictures])
 
 

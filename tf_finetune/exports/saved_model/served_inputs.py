@@ -62,10 +62,7 @@ class ServedInputs:
         """
         contents, job = given[BYTES], self.job
         found = batch_decoding.decode_batch(
-            tf.reshape(contents, [-1]),
-            image_size=job.image_size,
-            resize=job.resize,
-            pixels=job.pixels,
+            tf.reshape(contents, [-1]), job.square
         )
         images, faults = found.images, found.errors
         if job.inputs:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tf_finetune import errors, registry
-from tf_finetune.config import train_config
+from tf_finetune.config import picture_options, train_config
 from tf_finetune.data import pipeline, progress
 from tf_finetune.model import inference
 from tf_finetune.runs.finished import model_file
@@ -54,6 +54,11 @@ class FinishedRun:
     class_names: tuple[str, ...]
     image_size: int
 
+    @property
+    def square(self) -> picture_options.Square:
+        """The square that pictures are decoded into, the model's input."""
+        return self.config.model.make_square(self.image_size)
+
     @functools.cached_property
     def inputs(self) -> "tuple[input_protocol.Input, ...]":
         """Inputs of a run on rows of a table; empty for single pictures."""
@@ -88,20 +93,18 @@ class FinishedRun:
         Yields:
             [batch, …] outputs of the model after its output activation.
         """
-        settings = {
-            "image_size": self.image_size,
-            "resize": self.config.model.resize,
-            "pixels": self.config.model.pixels,
-            "batch_size": batch_size,
-        }
+        # TensorFlow would make room for a whole batch at once.
+        batch_size = min(batch_size, max(len(examples), 1))
         if self.inputs:
             from tf_finetune.inputs import fused_model
 
             batches = fused_model.stream_batches(
-                self.inputs, examples, **settings
+                self.inputs, examples, self.square, batch_size=batch_size
             )
         else:
-            batches = pipeline.build_evaluation_images(examples, **settings)
+            batches = pipeline.build_evaluation_images(
+                examples, self.square, batch_size=batch_size
+            )
         shown = progress.track(
             batches,
             total=-(-len(examples) // batch_size),

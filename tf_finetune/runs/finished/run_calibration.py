@@ -116,9 +116,7 @@ def _load_own_data(
     problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(cache_dir).expanduser(),
-        image_size=found.image_size,
-        resize=found.config.model.resize,
-        pixels=found.config.model.pixels,
+        square=found.square,
     )
     data = run_evaluation.divide_own_data(
         found, inspected, problems, found.config.data

@@ -84,9 +84,7 @@ def _decode_and_divide(
     problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
-        image_size=found.image_size,
-        resize=model.resize,
-        pixels=model.pixels,
+        square=found.square,
         report=functools.partial(
             image_warnings.warn_of_oddities, pixels=model.pixels
         ),
@@ -119,10 +117,11 @@ def divide_own_data(
     # The run's seed draws the same splits from the same pictures.
     seed = found.config.seed
     data = scan.clean_and_split(inspected, problems, source, seed=seed)
-    if data.fingerprint != found.place.facts().get("data_fingerprint"):
+    trained = found.place.facts().get("data_fingerprint"), found.class_names
+    if (data.fingerprint, data.class_names) != trained:
         raise errors.DataError(
-            f"The pictures of --data={source.data} are no longer those that "
-            f"the run in {found.place.path} was trained on. `python -m "
+            f"Pictures or classes of --data={source.data} are no longer those "
+            f"that the run in {found.place.path} was trained on. `python -m "
             "tf_finetune.evaluate --data=…` evaluates on the current ones."
         )
     return data

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import errors
 from tf_finetune.config import command_configs
 from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.data.images import image_warnings, verification
@@ -43,14 +42,13 @@ def predict_run(
         One answer of the task's row type per example, in order; an example that
         cannot be used has its reason in `error` and no prediction. The answer
         of a table's row is named after its first picture.
-
-    Raises:
-        UsageError: `--output` is a file where the task writes a folder.
     """
     faults = _find_faults(found, examples, config)
     good = [e for e, fault in zip(examples, faults, strict=True) if not fault]
     answers = found.task.answers
-    folder = _choose_folder(found, config)
+    # Predictions that are files go into a folder, with their table.
+    has_folder = found.task.files and config.output
+    folder = pathlib.Path(config.output) if has_folder else None
     predicted = iter(
         _write_files(found, good, config, folder)
         if folder
@@ -99,29 +97,6 @@ def _list_paths(example: "str | input_rows.Row") -> tuple[str, ...]:
     return (example,) if isinstance(example, str) else example.paths
 
 
-def _choose_folder(
-    found: finished_run.FinishedRun, config: command_configs.PredictConfig
-) -> pathlib.Path | None:
-    """Returns the folder of predictions that are files.
-
-    None where the task has none or nothing is written.
-
-    Raises:
-        UsageError: The output is a file.
-    """
-    if not found.task.files or not config.output:
-        return None
-    folder = pathlib.Path(config.output)
-    # A name that ends in .csv is meant as a file, though it may not exist.
-    if folder.is_file() or folder.suffix.lower() == ".csv":
-        raise errors.UsageError(
-            f"--output={config.output} must be a folder: "
-            f"{found.task.files.contents} go into it, and "
-            f"{found.task.files.table}."
-        )
-    return folder
-
-
 def _write_files(
     found: finished_run.FinishedRun,
     paths: Sequence[str],
@@ -168,9 +143,7 @@ def find_undecodable(
         return verification.decode_pictures(
             pictures,
             cache_dir=pathlib.Path(folder),
-            image_size=found.image_size,
-            resize=found.config.model.resize,
-            pixels=found.config.model.pixels,
+            square=found.square,
             report=functools.partial(
                 image_warnings.warn_of_oddities,
                 pixels=found.config.model.pixels,

@@ -15,7 +15,7 @@ from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import group_model
-from tf_finetune.training import fine_tuning, history, optimizers
+from tf_finetune.training import fine_tuning, history
 from tf_finetune.training.distributed import replicas
 
 
@@ -64,9 +64,7 @@ def make_groups(
         beside=context.config.unlabeled.unlabeled_ratio,
         views=views,
         augmentation=context.config.training.augmentation,
-        image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
+        square=context.square,
         seed=context.config.seed,
         known=known,
     )
@@ -132,8 +130,10 @@ def make_feed(
         context: The run; its batch size counts groups.
         dealt: The groups of the training split.
     """
-    options = context.config.training
-    size = optimizers.choose_batch_size(options, len(dealt))
+    batch_size = context.config.training.batch_size
+    order = fine_tuning.order_batches(
+        context.config, len(dealt), replicas.find_own_part(context.strategy)
+    )
     images = split_evaluation.load_images(
         context.data.split("validation"),
         context.config,
@@ -141,20 +141,15 @@ def make_feed(
     )
     # Validation pictures come alone, as in the supervised run.
     expected = target_rows.batch_in_order(
-        context.targets("validation"), options.batch_size
+        context.targets("validation"), batch_size
     )
     return fine_tuning.TrainingFeed(
         num_examples=len(dealt),
-        batches=lambda first_epoch, first_step: group_data.build_batches(
-            dealt,
-            batch_size=size,
-            first_epoch=first_epoch,
-            first_step=first_step,
-            epochs=options.epochs,
-            part=replicas.find_own_part(context.strategy),
+        batches=lambda epoch, step: group_data.build_batches(
+            dealt, order.start_at(epoch, step)
         ),
         validation=group_data.wrap_labeled(images, expected),
-        names=lambda epoch, step: dealt.names(epoch, step, size),
+        names=lambda epoch, step: dealt.names(epoch, step, order.batch_size),
     )
 
 

@@ -40,22 +40,13 @@ class Exports:
         return np.array(data.class_indices(pictures), "int32")
 
     def check_quantized(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        truth: np.ndarray | None,
-        *,
-        names: Sequence[str],
-        unit: float | np.ndarray,
+        self, compared: quantization_checks.Comparison
     ) -> quantization_checks.CheckResult:
         """Compares probabilities, likeliest classes and accuracy.
 
         Args:
-            expected: [n, classes] probabilities of the evaluation.
-            got: [n, classes] probabilities of the quantized export.
-            truth: [n] true class indices; None: accuracy is not checked.
-            names: Not used.
-            unit: Not used.
+            compared: [n, classes] probabilities, and [n] true class indices,
+                without which accuracy is not checked.
 
         Returns:
             Checks of the mean difference, of `decided_agreement` and of the
@@ -65,6 +56,7 @@ class Exports:
             `decided_agreement` (that share among them) and, with `truth`,
             `accuracy` (export) and `evaluation_accuracy`.
         """
+        expected, got, truth = compared.expected, compared.got, compared.truth
         figures = quantization_checks.measure_agreement(expected, got)
         now = before = None
         # Against the truth, so that a change for the better is no loss.

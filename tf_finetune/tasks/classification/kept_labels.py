@@ -1,6 +1,8 @@
 """Labels of a run that keeps all classes of an earlier one."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from tf_finetune.config import train_config
 from tf_finetune.data import label_protocol
@@ -27,3 +29,16 @@ def add_earlier_classes(
     )
     # As `known`, numbers are spelled as the earlier run has them: 1, not 1.0.
     return dataclasses.replace(labels, kept=kept, known=kept)
+
+
+def restore_classes(
+    labels: label_protocol.NamedLabels, described: Mapping[str, Any]
+) -> label_protocol.NamedLabels:
+    """Returns the labels by which a finished run read its own pictures.
+
+    Args:
+        labels: Those of the task.
+        described: The content of the run's data.json.
+    """
+    names = tuple(described["class_names"])
+    return dataclasses.replace(labels, kept=names, known=names)

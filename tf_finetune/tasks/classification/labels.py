@@ -166,13 +166,15 @@ class Classes(label_protocol.NamedLabels):
                     if is_grouped
                     else ""
                 )
+                # Helps where a unit is there for each of the other splits.
+                if "test" in divided and len(mine) >= len(divided) - 1:
+                    hint = f" Or do without test: --test_fraction=0.{hint}"
                 raise errors.DataError(
                     f"The class {label!r} cannot be divided into "
                     f"{', '.join(divided)}: its {count} pictures, with copies "
                     f"and groups counted once, are {len(mine)}, and {split} "
-                    "gets none. Add pictures, remove the class, bring "
-                    "your own splits, or (without test) use "
-                    f"--test_fraction=0.{hint}"
+                    "gets none. Add pictures, remove the class, or bring "
+                    f"your own splits.{hint}"
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:

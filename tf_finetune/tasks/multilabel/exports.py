@@ -68,22 +68,12 @@ class Exports:
         )
 
     def check_quantized(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        truth: np.ndarray | None,
-        *,
-        names: Sequence[str],
-        unit: float | np.ndarray,
+        self, compared: quantization_checks.Comparison
     ) -> quantization_checks.CheckResult:
         """Compares probabilities, predicted labels and lost precision.
 
         Args:
-            expected: [n, labels] probabilities of the evaluation.
-            got: [n, labels] probabilities of the quantized export.
-            truth: [n, labels], 1 for true labels; None: unknown.
-            names: Names of the labels.
-            unit: Not used.
+            compared: [n, labels] probabilities; `truth` is 1 for true labels.
 
         Returns:
             Checks with `figures` `given_agreement` and `withheld_agreement`
@@ -92,7 +82,8 @@ class Exports:
             `macro_average_precision` and `micro_f1` of the export and, after
             `evaluation_`, of the evaluation.
         """
-        bounds = label_thresholds.read_thresholds(self.decision, names)
+        expected, got, truth = compared.expected, compared.got, compared.truth
+        bounds = label_thresholds.read_thresholds(self.decision, compared.names)
         checks = [
             quantization_checks.check_mean_difference(
                 expected, got, MEAN_TOLERANCE

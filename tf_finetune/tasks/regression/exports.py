@@ -45,23 +45,13 @@ class Exports:
         return labels.stack_targets(pictures)
 
     def check_quantized(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        truth: np.ndarray | None,
-        *,
-        names: Sequence[str],
-        unit: float | np.ndarray,
+        self, compared: quantization_checks.Comparison
     ) -> quantization_checks.CheckResult:
         """Compares values, order of pictures and R² of each target.
 
         Args:
-            expected: [n, targets] values of the evaluation.
-            got: [n, targets] values of the quantized export.
-            truth: [n, targets] true values; None: R² is not checked.
-            names: Names of the targets.
-            unit: Divisor of differences, such as the range of a target; one
-                number or [targets].
+            compared: [n, targets] values, and true ones, without which R² is
+                not checked; a unit is such as the range of a target.
 
         Returns:
             Checks with `figures` `per_target`, by name: `mean_abs_difference`
@@ -70,12 +60,14 @@ class Exports:
             `order_agreement` (share of these pairs that keeps its order) and,
             from twenty true values on, `r2` and `evaluation_r2`.
         """
-        units = np.broadcast_to(unit, len(names))
+        names, truth = compared.names, compared.truth
+        units = np.broadcast_to(compared.unit, len(names))
         known = truth is not None and len(truth) >= _FEWEST
         per_target, checks = {}, []
         for index, name in enumerate(names):
             # In shares of the target's unit, so that one limit suits all.
-            columns = [expected, got, *([truth] if known else [])]
+            columns = [compared.expected, compared.got]
+            columns += [truth] if known else []
             found = _compare_target(
                 *(c[:, index] / units[index] for c in columns)
             )

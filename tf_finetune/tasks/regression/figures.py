@@ -270,27 +270,27 @@ def _format_targets(split: str, result: Mapping[str, Any]) -> str:
 
 def _format_row(name: str, result: Mapping[str, Any]) -> str:
     """Formats the figures of a split, a baseline or a target."""
-    interval = result.get("r2_interval")
-    between = ""
-    if interval is not None:
-        between = " to ".join(map(_format_r2, interval))
+    between = " to ".join(map(_format_r2, result.get("r2_interval") or ()))
     mape = result.get("mape")
+    percent = "" if mape is None else f"{mape:.0%}"
+    if len(percent) > 6:
+        percent = f"{100 * mape:.0e}%"
     return (
         f"{terminal_escapes.pad_name(name, _SPLIT_WIDTH)}"
         f"{result.get('examples', ''):>8}"
         f"{_format_r2(result.get('r2')):>7}"
-        f"{between:>17}"
+        f" {between:>16}"
         f"{_format_r2(result.get('log_r2')):>7}"
         f" {_format_short(result.get('mae')):>9}"
-        f"{'' if mape is None else f'{mape:.0%}':>7}"
+        f" {percent:>6}"
     ).rstrip()
 
 
 def _format_r2(value: float | None) -> str:
-    """Formats R² by three decimals, large numbers by three digits."""
-    if value is None:
-        return ""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+    """Formats R² by up to three decimals, in six columns at most."""
+    size = abs(value or 0)
+    digits = ".3f" if size < 10 else ".3g" if size < 1000 else ".0e"
+    return "" if value is None else f"{value:{digits}}"
 
 
 def _format_short(value: float | None) -> str:

@@ -62,23 +62,14 @@ class Exports:
         return np.stack(found)
 
     def check_quantized(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        truth: np.ndarray | None,
-        *,
-        names: Sequence[str],
-        unit: float | np.ndarray,
+        self, compared: quantization_checks.Comparison
     ) -> quantization_checks.CheckResult:
         """Compares probabilities, likeliest classes and mean IoU of pixels.
 
         Args:
-            expected: [n, size, size, classes] probabilities of evaluation.
-            got: Probabilities of the quantized export, same shape.
-            truth: [n, size, size] class indices, 255 is ignored; None:
-                mean IoU is not checked.
-            names: Not used.
-            unit: Not used.
+            compared: [n, size, size, classes] probabilities, and [n, size,
+                size] class indices, 255 ignored, without which mean IoU is not
+                checked.
 
         Returns:
             Checks with `figures` `mean_distance` (half the sum of a pixel's
@@ -89,6 +80,7 @@ class Exports:
             and, with `truth`, `mean_iou` (export) and `evaluation_mean_iou`,
             both at the model's size.
         """
+        expected, got, truth = compared.expected, compared.got, compared.truth
         # Total variation distance of a pixel's probabilities, 0..1.
         mean = float(np.abs(expected - got).sum(axis=-1).mean() / 2)
         found = {

@@ -37,7 +37,6 @@ class MaskFiles:
     """
 
     table = TABLE
-    contents = "masks and overlays"
 
     def __init__(
         self,

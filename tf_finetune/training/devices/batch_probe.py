@@ -121,25 +121,24 @@ def _make_batches(
     built: "assembly.Assembly",
 ) -> "tf.data.Dataset":
     """Builds the batches of `_STEPS` steps from one picture."""
-    from tf_finetune.data import pipeline
+    from tf_finetune.data import epoch_order, pipeline
 
-    count = config.training.batch_size * _STEPS
+    batch_size = config.training.batch_size
+    count = batch_size * _STEPS
     size = built.backbone.image_size
     return pipeline.build_training_batches(
         [picture] * count,
         task.network.build_blank_targets(names, count, image_size=size),
-        image_size=size,
-        resize=config.model.resize,
-        pixels=config.model.pixels,
-        batch_size=config.training.batch_size,
+        epoch_order.BatchOrder(
+            batch_size=batch_size, seed=config.seed, epochs=1
+        ),
+        config.model.make_square(size),
         augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
     )
 
 
 def _write_picture(path: pathlib.Path) -> None:
+    # Noise at full size would make a JPEG that no camera writes.
     coarse = np.random.default_rng(0).integers(0, 256, (75, 100, 3), "uint8")
     Image.fromarray(coarse).resize(_PICTURE_SIZE).save(path)
 
