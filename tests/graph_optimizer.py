@@ -44,6 +44,7 @@ def _draw_if_on(draw: Callable) -> Callable:
         if is_on():
             draw(drawing, path)
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("1", (1, 1)).save(path, "png")
 
     return save

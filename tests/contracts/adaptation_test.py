@@ -30,8 +30,6 @@ from tf_finetune.training.devices import device_settings
 
 _SIZE, _CLASSES, _EPOCHS, _STEPS = 16, ("a", "b", "c"), 2, 3
 _OWN = "channel_scale"
-# All adapters are one function, so two values stand for them.
-_NAMES = ("freeze", "lora+norm", _OWN, "scale_shift")
 
 
 class ChannelScale(keras.layers.Layer):
@@ -112,7 +110,7 @@ def _registered():
 
 
 # What they change is part of what `lora+norm` and `scale_shift` change.
-_IN_OTHERS = ("bias", "norm")
+_IN_OTHERS = ("bias", "lora", "norm")
 
 
 @pytest.fixture(

@@ -39,10 +39,10 @@ from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
 _EPOCHS, _BATCH = 2, 16
-# Also part of "all_together" or of another case: trained in a campaign.
+# Also part of "layer_decay" or of another case: trained in a campaign.
 IN_CAMPAIGN = (
     "sgd", "momentum", "adam", "adamw", "clip_norm", "averages",
-    "class_weights",
+    "class_weights", "batch_norm", "distillation", "all_together",
 )  # fmt: skip
 CASES = {
     "sgd": {"optimizer": "sgd"},
@@ -75,17 +75,18 @@ CASES = {
     "layer_decay": {
         "optimizer": "adamw", "weight_decay": 0.1, "ema_momentum": 0.8,
         "clip_norm": 0.05, "gradient_accumulation_steps": 2, "scaled": True,
-        "l2_sp": 0.3, "factor": 0.2,
+        "class_weights": (0.2, 1.0, 3.0), "l2_sp": 0.3, "factor": 0.2,
     },
 }  # fmt: skip
 # What costs time and shows nothing new is left out elsewhere.
 IN_WORKERS = (
     "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
     "overflow", "float16", "all_together", "layer_decay", "distillation",
+    "batch_norm_last_of_one", "distillation_last_of_one",
 )  # fmt: skip
 ON_ONE = (
-    "adamw", "accumulation", "averages", "batch_norm", "all_together",
-    "layer_decay",
+    "adamw", "accumulation", "averages", "batch_norm",
+    "batch_norm_last_of_one", "all_together", "layer_decay",
 )  # fmt: skip
 _OURS = (
     "class_weights", "l2", "scaled", "float16", "examples", "factor",
