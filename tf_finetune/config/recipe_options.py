@@ -3,12 +3,12 @@
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from tf_finetune.config import conditions, durations, options
+from tf_finetune.config import conditions, durations, options, teacher_options
 
 if TYPE_CHECKING:
     from tf_finetune.config import train_config
 
-_SUPERVISED = ("supervised",)
+_SUPERVISED = (teacher_options.SUPERVISED,)
 # Trials are made by one process, which may drive several devices.
 _ONE_PROCESS = ("auto", "one_device", "mirrored", "tpu")
 _READERS = {
