@@ -30,8 +30,6 @@ def switch(*, on: bool) -> None:
         tensorflow.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": not is_on()}
         )
-        # Every dataset goes through this before it is iterated over.
-        tensorflow.data.Dataset._apply_debug_options = _leave_as_written
     plots = sys.modules.get("tf_finetune.drawing.result_plots")
     if plots and plots.save_png.__module__ != __name__:
         plots.save_png = _draw_if_on(plots.save_png)
@@ -48,15 +46,6 @@ def _draw_if_on(draw: Callable) -> Callable:
             Image.new("1", (1, 1)).save(path, "png")
 
     return save
-
-
-def _leave_as_written(dataset: Any) -> Any:
-    """Returns a dataset that is rewritten for speed only if it is on."""
-    if is_on():
-        return dataset
-    options = sys.modules["tensorflow"].data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    return dataset.with_options(options)
 
 
 @contextlib.contextmanager
