@@ -16,6 +16,7 @@ _SETTINGS = {
     "backbone": "small_cnn",
     "image_size": 32,
     "epochs": 0,
+    "recipe": "none",
     "seed": 3,
     "validation_fraction": 0.2,
     "test_fraction": 0.2,
