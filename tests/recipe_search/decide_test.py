@@ -138,6 +138,10 @@ def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):
     [
         ({"learning_rate": 1e-3, "trainable": "top"}, "--trainable and --lear"),
         ({"cache": "on", "optimizer": "sgd"}, "--cache=on and --optimizer=sgd"),
+        (
+            {"trainable": "top", "adaptation": "lora"},
+            "--trainable and --adaptation=lora",
+        ),
     ],
 )
 def test_settings_that_leave_nothing_to_try_are_named(make_facts, given, words):

@@ -18,7 +18,6 @@ _READERS = {
     "objective": _SUPERVISED,
     "strategy": _ONE_PROCESS,
 }
-_DEFAULT_BUDGET = "10m"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class RecipeOptions:
         "recipe.flags; none: the defaults. A flag that is given is kept.",
     )
     recipe_budget: str | None = options.option(
-        _DEFAULT_BUDGET,
+        "10m",
         "Time for trials, such as 90s or 20m: a trial that does not fit into "
         "what is left is not started, and named. None: no limit.",
         used_by=_READERS,

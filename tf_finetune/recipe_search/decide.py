@@ -238,7 +238,10 @@ def _explain_no_trials(facts: fact_types.Facts) -> str:
         if "trainable" not in facts.given:
             layers = f"cache={settings['cache']}"
         if "learning_rate" not in facts.given:
-            rate = f"optimizer={settings['optimizer']}"
+            # Adapters, and other optimizers than AdamW, have one rate.
+            has_adapter = settings["adaptation"] != "freeze"
+            name = "adaptation" if has_adapter else "optimizer"
+            rate = f"{name}={settings[name]}"
         return (
             f"Nothing is left to try: --{layers or 'trainable'} and "
             f"--{rate or 'learning_rate'} are given, or named by --recipe_skip."
