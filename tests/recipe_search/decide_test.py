@@ -25,9 +25,10 @@ _PROBE = facts.ProbeFacts(log_loss=0.5, accuracy=0.9, knn=0.9, majority=0.5)
 class _Network:
     """Stands in for a network: its losses are those of a table."""
 
-    def __init__(self, losses, tried):
+    def __init__(self, losses, tried, folder):
         self._losses = losses
         self._tried = tried
+        self._folder = folder
 
     def measure_probe(self):
         return _PROBE
@@ -39,6 +40,7 @@ class _Network:
         self._tried.append(candidate)
         if candidate not in self._losses:
             raise KeyboardInterrupt
+        (self._folder / candidate.folder_name).mkdir(exist_ok=True)
         return candidates.Trial(
             candidate=candidate,
             log_loss=self._losses[candidate],
@@ -63,13 +65,13 @@ def first(make_facts):
 def run_trials(first, tmp_path):
     """Decides in a folder; returns the recipe and the candidates tried."""
 
-    def run(losses, budget=None):
+    def run(losses, budget=None, first=first):
         tried = []
         notes = trial_notes.TrialNotes(tmp_path, "key")
         found = decide.decide_by_trials(
             first,
             notes,
-            lambda trainable: _Network(losses, tried),
+            lambda trainable: _Network(losses, tried, tmp_path),
             lambda seconds: budget,
         )
         return found, tried
@@ -122,6 +124,28 @@ def test_an_interrupted_recipe_measures_no_trial_twice(first, run_trials):
     assert whole == [*losses.values()]
     _, tried = run_trials(losses)
     assert tried == []
+
+
+def test_the_workdir_of_the_best_trial_alone_is_left(
+    first, run_trials, tmp_path
+):
+    losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    found, _ = run_trials(losses)
+    assert found.trained == tmp_path / [*losses][4].folder_name
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [
+        found.trained
+    ]
+
+
+def test_a_trial_that_learned_from_fewer_pictures_is_not_gone_on_from(
+    first, run_trials, make_facts, tmp_path
+):
+    few = dataclasses.replace(first, facts=make_facts(validation_pictures=40))
+    found, _ = run_trials(
+        _make_losses(few, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41), first=few
+    )
+    assert found.trained is None
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):

@@ -11,7 +11,8 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import errors, workflow
 from tf_finetune.config import options, train_config
-from tf_finetune.recipe_search import trials
+from tf_finetune.recipe_search import candidates, training_recipe, trials
+from tf_finetune.training import fit
 from tf_finetune.workdir import recorded_config, workdir_files
 
 pytestmark = pytest.mark.slow
@@ -71,6 +72,57 @@ def trained(keywords, tmp_path_factory):
     return folder / "auto"
 
 
+@pytest.fixture(scope="module")
+def taken_over(keywords, tmp_path_factory):
+    """A run whose trials learned from all its training pictures.
+
+    Dropout draws from a generator whose state moves in every trial.
+    """
+    folder = tmp_path_factory.mktemp("taken_over") / "auto"
+    train, epochs = fit._fit_epochs, []
+
+    def count(model, stage, keeper, callbacks):
+        before = keeper.progress.epochs_done
+        train(model, stage, keeper, callbacks)
+        epochs.append(keeper.progress.epochs_done - before)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "FEWEST_VALIDATION", 1)
+        patch.setattr(fit, "_fit_epochs", count)
+        # Four trials of the top, one of all layers.
+        free = {k: v for k, v in keywords.items() if k != "learning_rate"}
+        _train(free, folder, dropout=0.3)
+    # None of the run itself.
+    assert epochs == [2] * 5
+    return folder
+
+
+def test_the_run_goes_on_from_the_checkpoint_of_the_best_trial(taken_over):
+    content = json.loads((taken_over / "recipe.json").read_text())
+    assert len(content["trials"]) == 5
+    history = (taken_over / "history.csv").read_text().splitlines()
+    assert len(history) == 3
+    assert not (taken_over / "checkpoints").exists()
+
+
+@pytest.mark.quick
+def test_files_of_a_trial_are_moved_in_any_number_of_calls(tmp_path):
+    run = workdir_files.Workdir(tmp_path)
+    trial = workdir_files.Workdir(run.checkpoints / "recipe" / "0123")
+    trial.checkpoints.mkdir(parents=True)
+    names = ("best-00001.weights", "epoch-00002-step-00000000.checkpoint")
+    (trial.checkpoints / names[1]).write_text("state")
+    # An earlier call was interrupted here.
+    (run.checkpoints / names[0]).write_text("weights")
+    trial.tensorboard.mkdir()
+    for _ in range(2):
+        training_recipe._take_over(trial, run)
+        files = [e.name for e in run.checkpoints.iterdir() if e.is_file()]
+        assert sorted(files) == [*names]
+        assert run.tensorboard.exists()
+        assert not trial.path.exists()
+
+
 def test_the_reasons_are_in_the_files_of_the_run(trained):
     content = json.loads((trained / "recipe.json").read_text())
     found = {each["flag"]: each for each in content["decisions"]}
@@ -104,7 +156,9 @@ def test_the_finished_run_records_the_chosen_settings(trained):
         assert shown == each["value"]
 
 
-def test_a_replay_of_the_flagfile_has_the_same_bits(trained):
+@pytest.mark.parametrize("run", ["trained", "taken_over"])
+def test_a_replay_of_the_flagfile_has_the_same_bits(run, request):
+    trained = request.getfixturevalue(run)
     config = options.from_flagfile(
         train_config.TrainConfig, str(trained / "recipe.flags")
     )

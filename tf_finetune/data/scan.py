@@ -36,12 +36,18 @@ class InspectedPictures:
         pictures: Pictures whose headers and labels are usable.
         dropped: All other files that were found, and why they are not used.
         labels: The task's labels, configured for these pictures.
+        told: Messages that were logged as a network was prepared for them;
+            where further ones are, for the trials of a recipe, they are not
+            repeated.
     """
 
     class_names: tuple[str, ...]
     pictures: tuple[examples.Picture, ...]
     dropped: tuple[examples.DroppedFile, ...]
     labels: label_protocol.Labels
+    told: set[str] = dataclasses.field(
+        default_factory=set, compare=False, repr=False
+    )
 
 
 def name_data(data: Any, *, cache_dir: pathlib.Path) -> str:

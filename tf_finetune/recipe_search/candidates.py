@@ -6,6 +6,7 @@ its suggestions are one to four orders of magnitude too low (docs/recipe.md).
 """
 
 import dataclasses
+import hashlib
 import math
 import statistics
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,11 @@ class Candidate:
         if self.layer_decay == 1 and self.trainable == _ALL:
             decay = ", one rate for all layers"
         return f"trainable {','.join(self.trainable)}, {rate}{decay}"
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder of its trial, within that of all trials."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

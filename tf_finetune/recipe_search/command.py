@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import fcntl
 import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -196,6 +197,8 @@ def _decide(
         budget_flag="--time_budget",
     )
     writing.write_files(found, folder / "recipe.json", folder / "recipe.flags")
+    if found.trained:
+        shutil.rmtree(found.trained, ignore_errors=True)
     lines = writing.format_lines(found)
     report("\n".join(lines))
     report(

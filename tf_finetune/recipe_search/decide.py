@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-import re
+import shutil
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import scan
 from tf_finetune.recipe_search import (
     candidates,
+    comparison,
     data_warnings,
     recipe,
     rules,
@@ -130,6 +131,9 @@ def decide_by_trials(
     facts = dataclasses.replace(facts, budget_seconds=limit)
     facts = _try_candidates(facts, notes, open_network, budget)
     decisions = rules.decide(facts)
+    best, trained = comparison.find_best(facts), None
+    if best and not facts.holds_out:
+        trained = notes.folder / best.candidate.folder_name
     return dataclasses.replace(
         first,
         config=recipe.apply_decisions(first.config, decisions),
@@ -139,6 +143,7 @@ def decide_by_trials(
         not_tried=tuple(budget.skipped),
         spent_seconds=notes.spent_seconds,
         budget_seconds=limit,
+        trained=trained,
     )
 
 
@@ -170,7 +175,7 @@ class _Networks:
             network = trials.TrialNetwork(
                 options.replace(self._first.config, trainable=trainable),
                 self._inspected,
-                self._folder / re.sub(r"[^\w.]+", "-", ",".join(trainable)),
+                self._folder,
                 self._held,
                 largest_batch=self._largest_batch,
                 holds_out=self._first.facts.holds_out,
@@ -222,7 +227,21 @@ def _try_candidates(
             *(trial.log_loss, trial.accuracy),
         )
         facts = dataclasses.replace(facts, trials=(*facts.trials, trial))
+        _discard_losers(facts, notes.folder)
     return facts
+
+
+def _discard_losers(facts: fact_types.Facts, folder: pathlib.Path) -> None:
+    """Removes the workdirs of trials that the run will not go on from.
+
+    That of the preferred one stays where trials learned from all training
+    pictures, as the run does.
+    """
+    best = comparison.find_best(facts)
+    for each in facts.trials:
+        if facts.holds_out or best not in (None, each):
+            place = folder / each.candidate.folder_name
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _explain_no_trials(facts: fact_types.Facts) -> str:

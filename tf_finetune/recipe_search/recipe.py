@@ -1,6 +1,7 @@
 """Recipe: the settings chosen for a run, with everything they stand on."""
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ class Recipe:
             included.
         budget_seconds: Time that they were allowed; None: no limit.
         budget_flag: The flag that sets it.
+        trained: Workdir of the preferred trial, whose checkpoints a run with
+            `config` would write, too; None where there is none, or where
+            trials learned from a part of the training pictures.
     """
 
     config: train_config.TrainConfig
@@ -40,6 +44,7 @@ class Recipe:
     spent_seconds: float = 0.0
     budget_seconds: float | None = None
     budget_flag: str = "--recipe_budget"
+    trained: pathlib.Path | None = None
 
     @property
     def changes(self) -> Mapping[str, Any]:

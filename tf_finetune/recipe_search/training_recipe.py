@@ -1,5 +1,6 @@
 """The recipe of a training run: `--recipe=auto`."""
 
+import shutil
 from collections.abc import Mapping
 
 from absl import logging
@@ -24,7 +25,8 @@ def choose_settings(
     """Chooses the settings of a run and writes recipe.json and recipe.flags.
 
     Trials are recorded with the checkpoints of the run: a run that is resumed
-    repeats none.
+    repeats none. The run goes on from the last checkpoint of the best trial if
+    that learned from the same pictures, so that nothing is trained twice.
 
     Args:
         config: Options of the run, with `--recipe=auto`.
@@ -47,6 +49,8 @@ def choose_settings(
     writing.write_files(
         found, place.path / "recipe.json", place.path / "recipe.flags"
     )
+    if found.trained:
+        _take_over(workdir_files.Workdir(found.trained), place)
     # The lines of the recipe are the first ones of the plan.
     for sentence in found.warnings:
         logging.warning("%s", sentence)
@@ -78,6 +82,21 @@ def describe_plan(
         )
         lines += [f"  {each.text}" for each in listed]
     return found.config, "\n".join(lines)
+
+
+def _take_over(
+    trial: workdir_files.Workdir, run: workdir_files.Workdir
+) -> None:
+    """Moves the checkpoints and events of a finished trial to the run.
+
+    What an interrupted call has moved is there already.
+    """
+    # The weights of the best epoch go before the checkpoints that name them.
+    for path in sorted(trial.checkpoints.glob("*")):
+        path.replace(run.checkpoints / path.name)
+    if trial.tensorboard.exists():
+        trial.tensorboard.rename(run.tensorboard)
+    shutil.rmtree(trial.path, ignore_errors=True)
 
 
 def _key_lines(found: recipe.Recipe) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import pathlib
-import shutil
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +43,7 @@ class TrialNetwork:
     Args:
         config: Options of the run, `trainable` that of the candidates.
         inspected: Pictures whose headers were read.
-        folder: Folder for the checkpoints of trials; made if needed.
+        folder: Folder for the workdirs of network and trials; made if needed.
         held: Exit stack that keeps cache entries from being evicted.
         largest_batch: Largest batch size that fits into memory; None
             without `--batch_size=auto`.
@@ -65,7 +64,10 @@ class TrialNetwork:
     ) -> None:
         """Builds the network, computes its features and solves the head."""
         self._shares = shares
-        place = workdir_files.Workdir(folder)
+        self._folder = folder
+        layers = ",".join(config.model.trainable)
+        # It records choices that hold for these layers.
+        place = workdir_files.Workdir(folder / re.sub(r"[^\w.]+", "-", layers))
         place.checkpoints.mkdir(parents=True, exist_ok=True)
         context = run_preparation.prepare_run(
             config, inspected, place, held, largest_batch
@@ -79,11 +81,13 @@ class TrialNetwork:
         )["train"]
         # Before the head is fitted, for --head_init=random.
         self._fresh = assembly.copy_values(context.assembly.head.weights)
+        # The states of random generators, too: a trial does as a run does.
+        self._states = context.assembly.model.variables
         head = context.assembly.head
         self._solution = head_stage.solve_head(context, self._features)
         head_fit.set_solution(head, self._solution)
         # Fine-tuning may start from a head that is not the probe.
-        self._probe = assembly.copy_values(context.assembly.model.weights)
+        self._probe = assembly.copy_values(self._states)
         self._activations: boundary_activations.BoundaryActivations | None = (
             None
         )
@@ -127,7 +131,8 @@ class TrialNetwork:
     def run(self, candidate: candidates.Candidate) -> candidates.Trial:
         """Fine-tunes from the solved head and evaluates on validation.
 
-        A trial that was interrupted resumes from its checkpoint.
+        A trial that was interrupted resumes from its checkpoint. Its workdir,
+        `candidate.folder_name` in the folder of all trials, is left there.
 
         Args:
             candidate: Settings with the `trainable` of this network.
@@ -139,8 +144,6 @@ class TrialNetwork:
         context = self._make_context(candidate)
         start = time.monotonic()
         figures = self._measure(context)
-        # Its weights are not needed any more.
-        shutil.rmtree(context.place.path)
         return candidates.Trial(
             candidate=candidate,
             **figures,
@@ -171,8 +174,7 @@ class TrialNetwork:
             layer_decay=candidate.layer_decay,
             interpolate=1.0,
         )
-        name = hashlib.sha256(candidate.text.encode()).hexdigest()[:16]
-        place = workdir_files.Workdir(context.place.path / name)
+        place = workdir_files.Workdir(self._folder / candidate.folder_name)
         place.checkpoints.mkdir(parents=True, exist_ok=True)
         adapt = adaptation.METHODS.get(config.model.adaptation)
         return dataclasses.replace(
@@ -186,7 +188,7 @@ class TrialNetwork:
     def _measure(self, context: contexts.RunContext) -> dict[str, Any]:
         """Fine-tunes and returns the figures of a `candidates.Trial`."""
         built, solution = context.assembly, self._solution
-        assembly.assign_values(built.model.weights, self._probe)
+        assembly.assign_values(self._states, self._probe)
         is_fresh = context.config.training.head_init == "random"
         start = self._fresh if is_fresh else solution.start or solution.weights
         assembly.assign_values(built.head.weights, start)

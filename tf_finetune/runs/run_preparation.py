@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import logging as python_logging
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from absl import logging
@@ -62,23 +63,26 @@ def prepare_run(
         RunError: The weights cannot be read or matched.
         DataError: Too few pictures decode, or not all with `--bad_data=error`.
     """
-    strategy = _prepare_devices(config, held)
-    model = _build_model(config, inspected, strategy)
-    # The cache computes in batches of the size that fits.
-    size = largest_batch or config.training.batch_size
-    sized = options.replace(config, batch_size=size)
-    # The chief decodes; the others read its verdicts from the cache.
-    with strategies.run_chief_first(strategy):
-        cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
-        found = inspected.pictures
-        problems = decode_and_extract(found, sized, model.networks, cache)
-    data = _complete_data(config, inspected, problems)
-    _report_statistics(model.assembly, data, config)
-    # Only now: some tasks need the pictures, for statistics of their labels.
-    task = tasks.TASKS.get(config.model.task).fit_to_data(data, config)
-    # A task that was adapted may end in other constants (target statistics).
-    built = assembly.replace_output_activation(model.assembly, task)
-    model.networks.replace_model(built.model)
+    with _log_new_messages(inspected.told):
+        strategy = _prepare_devices(config, held)
+        model = _build_model(config, inspected, strategy)
+        # The cache computes in batches of the size that fits.
+        size = largest_batch or config.training.batch_size
+        sized = options.replace(config, batch_size=size)
+        # The chief decodes; the others read its verdicts from the cache.
+        with strategies.run_chief_first(strategy):
+            cache = run_cache.RunCache(
+                sized, model.assembly, model.networks, held
+            )
+            found = inspected.pictures
+            problems = decode_and_extract(found, sized, model.networks, cache)
+        data = _complete_data(config, inspected, problems)
+        _report_statistics(model.assembly, data, config)
+        # Only now: some tasks need the pictures, for label statistics.
+        task = tasks.TASKS.get(config.model.task).fit_to_data(data, config)
+        # An adapted task may end in other constants (target statistics).
+        built = assembly.replace_output_activation(model.assembly, task)
+        model.networks.replace_model(built.model)
     return contexts.RunContext(
         config=_set_batch_size(config, data, largest_batch),
         requested_config=config,
@@ -95,6 +99,28 @@ def prepare_run(
         settings=_choose_settings(strategy, config),
         stages=model.stages,
     )
+
+
+@contextlib.contextmanager
+def _log_new_messages(told: set[str]) -> Iterator[None]:
+    """Drops log messages of the block that are in `told`, and adds the others.
+
+    Networks for trials and for the run itself have the same weights and
+    pictures to report.
+    """
+
+    def is_new(record: python_logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_first = message not in told
+        told.add(message)
+        return is_first
+
+    logger = logging.get_absl_logger()
+    logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_new)
 
 
 def _prepare_devices(

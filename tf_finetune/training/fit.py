@@ -116,6 +116,8 @@ def _log_start(
     epochs, step = keeper.progress.epochs_done, keeper.progress.step
     if epochs or step:
         behind = f" and step {step} of the next" if step else ""
+        if keeper.is_done:
+            behind = ", its last"
         logging.info(
             "%s: continuing after epoch %d%s", stage.name, epochs, behind
         )
