@@ -63,8 +63,9 @@ def test_what_does_not_decode_is_dropped_too(found):
 
 def test_a_place_without_files_is_told_before_any_is_listed(tmp_path):
     (tmp_path / "a.png").write_text("")
+    (tmp_path / "bare" / "b").mkdir(parents=True)
     for place in ("", "a.png", "*.png", "**/*.png"):
         unlabeled_files.check_existence(str(tmp_path / place), flag="data")
-    for place in ("b.png", "*.jpg", "b/**/*.png"):
+    for place in ("b.png", "*.jpg", "b/**/*.png", "bare"):
         with pytest.raises(errors.DataError, match="No file at --data=.*b|jpg"):
             unlabeled_files.check_existence(str(tmp_path / place), flag="data")

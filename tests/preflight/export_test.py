@@ -110,6 +110,13 @@ class TestExport:
         with pytest.raises(errors.UsageError, match="makes 2 exports"):
             export.check_export(config)
 
+    def test_a_name_that_no_folder_can_have_is_refused(self, finished):
+        config = self._config(
+            finished, format="h5", output=str(finished / (300 * "x"))
+        )
+        with pytest.raises(errors.UsageError, match="300 bytes is too long"):
+            export.check_export(config)
+
     def test_a_folder_of_moved_pictures_must_be_one(self, finished):
         (finished / "file").write_text("")
         given = {"workdir": str(finished), "image_root": "file"}

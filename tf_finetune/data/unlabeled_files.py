@@ -138,16 +138,22 @@ def find_files(data: str, *, flag: str = "data") -> list[str]:
 
 
 def check_existence(data: str, *, flag: str) -> None:
-    """Raises `DataError` for a path or pattern at which nothing is.
+    """Raises `DataError` for a path or pattern at which no file is.
 
-    Cheap: no folder is searched beyond the first match.
+    Cheap: nothing is searched beyond the first match or the first file.
 
     Args:
         data: As for `find_files`.
         flag: Name of the flag in messages.
     """
     path = os.path.expanduser(data)
-    if not os.path.lexists(path) and not any(glob.iglob(path, recursive=True)):
+    if os.path.isdir(path):
+        is_found = any(files for _, _, files in os.walk(path))
+    else:
+        is_found = os.path.lexists(path) or any(
+            glob.iglob(path, recursive=True)
+        )
+    if not is_found:
         raise _make_error(data, flag)
 
 

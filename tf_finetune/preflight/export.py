@@ -32,14 +32,14 @@ def check_export(config: command_configs.ExportConfig) -> None:
         if place.takes_rows:
             export_flags.check_rows(name)
         export_flags.check_packages(name)
-    export_flags.check_output(config.output, config.format)
-    if "torch" in config.format:
-        _check_torch(config, pathlib.Path(config.output or place.export))
     finished_run_files.check_writable(
         config.output or place.export,
         config.output,
         None if config.output else "folder",
     )
+    export_flags.check_output(config.output, config.format)
+    if "torch" in config.format:
+        _check_torch(config, pathlib.Path(config.output or place.export))
     export_flags.check_no_overwrite(
         config.output, config.format, lifecycle.list_files(place)
     )
