@@ -137,14 +137,15 @@ def _train_run(
 ) -> run.Run:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    requested, lines = config, {}
+    requested, lines, base = config, {}, None
     if config.uses_recipe:
         # Loaded only here: a run without a recipe needs none of it.
         from tf_finetune.recipe_search import training_recipe
 
-        config, lines = training_recipe.choose_settings(
+        chosen = training_recipe.choose_settings(
             config, inspected, place, largest
         )
+        config, lines, base = chosen.config, chosen.lines, chosen.trained
     elif config.recipe.recipe == "auto":
         logging.info(
             "No settings are chosen from the data: %s.",
@@ -161,6 +162,7 @@ def _train_run(
         report=report,
         requested=requested,
         recipe_lines=lines,
+        trained=base,
     )
     context = trained.context
     return run.Run(

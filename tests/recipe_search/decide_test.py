@@ -40,7 +40,8 @@ class _Network:
         self._tried.append(candidate)
         if candidate not in self._losses:
             raise KeyboardInterrupt
-        (self._folder / candidate.folder_name).mkdir(exist_ok=True)
+        place = self._folder / candidate.folder_name
+        place.mkdir(parents=True, exist_ok=True)
         return candidates.Trial(
             candidate=candidate,
             log_loss=self._losses[candidate],
@@ -65,14 +66,15 @@ def first(make_facts):
 def run_trials(first, tmp_path):
     """Decides in a folder; returns the recipe and the candidates tried."""
 
-    def run(losses, budget=None, first=first):
+    def run(losses, budget=None, first=first, **options):
         tried = []
         notes = trial_notes.TrialNotes(tmp_path, "key")
         found = decide.decide_by_trials(
             first,
             notes,
-            lambda trainable: _Network(losses, tried, tmp_path),
+            lambda trainable: _Network(losses, tried, notes.folder),
             lambda seconds: budget,
+            **options,
         )
         return found, tried
 
@@ -131,10 +133,24 @@ def test_the_workdir_of_the_best_trial_alone_is_left(
 ):
     losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
     found, _ = run_trials(losses)
-    assert found.trained == tmp_path / [*losses][4].folder_name
-    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [
-        found.trained
-    ]
+    assert found.trained == tmp_path / "key" / [*losses][4].folder_name
+    assert [*(tmp_path / "key").iterdir()] == [found.trained]
+
+
+def test_the_expected_trial_may_be_preferred_again(first, run_trials):
+    # Of one block each, differences have no standard error.
+    losses = _make_losses(first, 0.41, 0.44, 0.45, 0.47, 0.44, 0.395)
+    found, _ = run_trials(losses)
+    folders = {path.name for path in found.trained.parent.iterdir()}
+    assert folders == {[*losses][place].folder_name for place in (4, 5)}
+
+
+def test_a_run_that_has_begun_adds_no_trial(first, run_trials):
+    losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    before, _ = run_trials(losses, budget=20)
+    found, tried = run_trials(losses, budget=1000, is_settled=True)
+    assert (tried, found.changes) == ([], before.changes)
+    assert len(found.not_tried) == 2
 
 
 def test_a_trial_that_learned_from_fewer_pictures_is_not_gone_on_from(
@@ -145,7 +161,15 @@ def test_a_trial_that_learned_from_fewer_pictures_is_not_gone_on_from(
         _make_losses(few, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41), first=few
     )
     assert found.trained is None
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert not [*(tmp_path / "key").iterdir()]
+
+
+def test_a_run_that_times_its_input_is_trained_on_its_own(
+    first, run_trials, make_facts
+):
+    timed = dataclasses.replace(first, facts=make_facts({"cache": "auto"}))
+    losses = _make_losses(timed, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
+    assert run_trials(losses, first=timed)[0].trained is None
 
 
 def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):

@@ -90,6 +90,19 @@ def test_the_layers_with_the_lowest_log_loss_are_chosen(make_facts, make_trial):
     )
 
 
+def test_layers_whose_trials_all_diverged_are_left(make_facts, make_trial):
+    facts = make_facts(
+        trials=(
+            make_trial(float("nan")),
+            make_trial(float("nan"), 3e-3),
+            make_trial(0.5, trainable="all"),
+        )
+    )
+    choice = rules.choose_trainable(facts)
+    assert choice.value == ("all",)
+    assert choice.because.endswith("against the others, which diverged")
+
+
 def test_equal_losses_keep_the_cheaper_settings(make_facts, make_trial):
     uniform = make_trial(0.4, trainable="all", decay=1.0, cache="off")
     trials = (make_trial(0.4), uniform)

@@ -11,7 +11,7 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import errors, workflow
 from tf_finetune.config import options, train_config
-from tf_finetune.recipe_search import candidates, training_recipe, trials
+from tf_finetune.recipe_search import candidates, trials
 from tf_finetune.training import fit
 from tf_finetune.workdir import recorded_config, workdir_files
 
@@ -103,24 +103,6 @@ def test_the_run_goes_on_from_the_checkpoint_of_the_best_trial(taken_over):
     history = (taken_over / "history.csv").read_text().splitlines()
     assert len(history) == 3
     assert not (taken_over / "checkpoints").exists()
-
-
-@pytest.mark.quick
-def test_files_of_a_trial_are_moved_in_any_number_of_calls(tmp_path):
-    run = workdir_files.Workdir(tmp_path)
-    trial = workdir_files.Workdir(run.checkpoints / "recipe" / "0123")
-    trial.checkpoints.mkdir(parents=True)
-    names = ("best-00001.weights", "epoch-00002-step-00000000.checkpoint")
-    (trial.checkpoints / names[1]).write_text("state")
-    # An earlier call was interrupted here.
-    (run.checkpoints / names[0]).write_text("weights")
-    trial.tensorboard.mkdir()
-    for _ in range(2):
-        training_recipe._take_over(trial, run)
-        files = [e.name for e in run.checkpoints.iterdir() if e.is_file()]
-        assert sorted(files) == [*names]
-        assert run.tensorboard.exists()
-        assert not trial.path.exists()
 
 
 def test_the_reasons_are_in_the_files_of_the_run(trained):

@@ -11,11 +11,11 @@ _COSTS = candidates.Costs(
 )
 
 
-def _make_key(fingerprint="data", **keywords):
+def _make_key(fingerprint="data", largest_batch=None, **keywords):
     config = options.from_keywords(
         train_config.TrainConfig, {"data": "d", **keywords}
     )
-    return trial_notes.make_key(config, fingerprint)
+    return trial_notes.make_key(config, fingerprint, largest_batch)
 
 
 def test_measurements_are_read_back(tmp_path, make_trial):
@@ -34,7 +34,12 @@ def test_measurements_are_read_back(tmp_path, make_trial):
 def test_measurements_of_other_settings_are_discarded(tmp_path, make_trial):
     notes = trial_notes.TrialNotes(tmp_path, "key")
     notes.note_trial(make_trial(0.4), 1.0)
+    trial = notes.folder / make_trial(0.4).candidate.folder_name
+    trial.mkdir(parents=True)
+    trial_notes.TrialNotes(tmp_path, "key")
+    assert trial.exists()
     other = trial_notes.TrialNotes(tmp_path, "another key")
+    assert not trial.exists()
     assert other.find_trial(make_trial(0.4).candidate) is None
     assert other.spent_seconds == 0
 
@@ -51,3 +56,4 @@ def test_the_key_changes_with_settings_and_data_but_not_with_the_budget():
     )
     assert _make_key() != _make_key(epochs=3)
     assert _make_key() != _make_key(fingerprint="other")
+    assert _make_key() != _make_key(largest_batch=64)

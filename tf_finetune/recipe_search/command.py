@@ -197,8 +197,8 @@ def _decide(
         budget_flag="--time_budget",
     )
     writing.write_files(found, folder / "recipe.json", folder / "recipe.flags")
-    if found.trained:
-        shutil.rmtree(found.trained, ignore_errors=True)
+    for trial in (folder / "trials").glob("*/"):
+        shutil.rmtree(trial, ignore_errors=True)
     lines = writing.format_lines(found)
     report("\n".join(lines))
     report(

@@ -72,6 +72,7 @@ def decide(
     largest_batch: int | None,
     choose_budget: ChooseBudget,
     budget_flag: str = "--recipe_budget",
+    is_settled: bool = False,
 ) -> recipe.Recipe:
     """Chooses settings by data, starts TensorFlow, and chooses by trials.
 
@@ -85,6 +86,8 @@ def decide(
         choose_budget: Maps the seconds that features and probe took to those
             for all trials, None: no limit; called once.
         budget_flag: The flag that sets this time, for messages.
+        is_settled: Whether a run has begun with the trials that are recorded,
+            so that none is added to them.
 
     Returns:
         The recipe; without trials where `candidates.list_candidates` has none.
@@ -99,11 +102,19 @@ def decide(
     )
     if not candidates.list_candidates(first.facts):
         return first
-    key = trial_notes.make_key(first.config, first.fingerprint)
+    key = trial_notes.make_key(first.config, first.fingerprint, largest_batch)
     notes = trial_notes.TrialNotes(folder, key)
     with contextlib.ExitStack() as held:
-        networks = _Networks(first, inspected, folder, held, largest_batch)
-        return decide_by_trials(first, notes, networks.open, choose_budget)
+        networks = _Networks(
+            first, inspected, notes.folder, held, largest_batch
+        )
+        return decide_by_trials(
+            first,
+            notes,
+            networks.open,
+            choose_budget,
+            is_settled=is_settled,
+        )
 
 
 def decide_by_trials(
@@ -111,6 +122,8 @@ def decide_by_trials(
     notes: trial_notes.TrialNotes,
     open_network: OpenNetwork,
     choose_budget: ChooseBudget,
+    *,
+    is_settled: bool = False,
 ) -> recipe.Recipe:
     """Tries candidates as far as time allows, and decides by the results.
 
@@ -120,6 +133,7 @@ def decide_by_trials(
         open_network: Maps a value of `--trainable` to the network that trials
             fine-tune; called only for trials that are not in `notes`.
         choose_budget: As for `decide`.
+        is_settled: As for `decide`; ignored where no trial is in `notes`.
 
     Returns:
         A new recipe, with the trials in its facts.
@@ -127,13 +141,12 @@ def decide_by_trials(
     facts = _measure_probe(first.facts, notes, open_network)
     limit = choose_budget(notes.probe_seconds)
     left = None if limit is None else max(limit - notes.spent_seconds, 0)
+    if is_settled and notes.has_trials:
+        left = 0.0
     budget = time_budget.TimeBudget(left, flag=first.budget_flag)
     facts = dataclasses.replace(facts, budget_seconds=limit)
     facts = _try_candidates(facts, notes, open_network, budget)
     decisions = rules.decide(facts)
-    best, trained = comparison.find_best(facts), None
-    if best and not facts.holds_out:
-        trained = notes.folder / best.candidate.folder_name
     return dataclasses.replace(
         first,
         config=recipe.apply_decisions(first.config, decisions),
@@ -143,7 +156,7 @@ def decide_by_trials(
         not_tried=tuple(budget.skipped),
         spent_seconds=notes.spent_seconds,
         budget_seconds=limit,
-        trained=trained,
+        trained=_find_trained(facts, notes.folder),
     )
 
 
@@ -232,16 +245,26 @@ def _try_candidates(
 
 
 def _discard_losers(facts: fact_types.Facts, folder: pathlib.Path) -> None:
-    """Removes the workdirs of trials that the run will not go on from.
-
-    That of the preferred one stays where trials learned from all training
-    pictures, as the run does.
-    """
+    """Removes the workdirs of trials that the run cannot go on from."""
     best = comparison.find_best(facts)
     for each in facts.trials:
-        if facts.holds_out or best not in (None, each):
+        # Beside another trial the expected one may be preferred again.
+        may_win = best in (None, each) or each.candidate.is_expected
+        if facts.holds_out or not may_win:
             place = folder / each.candidate.folder_name
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _find_trained(
+    facts: fact_types.Facts, folder: pathlib.Path
+) -> pathlib.Path | None:
+    """Returns the workdir of a trial that trained as the run would, if any."""
+    best = comparison.find_best(facts)
+    # A given --cache=auto lets the run choose its input by timing.
+    chooses = "cache" in facts.given and facts.settings["cache"] == "auto"
+    if best is None or facts.holds_out or chooses:
+        return None
+    return folder / best.candidate.folder_name
 
 
 def _explain_no_trials(facts: fact_types.Facts) -> str:

@@ -71,17 +71,22 @@ def choose_trainable(facts: fact_types.Facts) -> decisions.Choice | None:
     None if trials of other layers are lacking.
     """
     best = comparison.find_best(facts)
+    tried = {each.candidate.trainable for each in facts.trials}
+    if best is None or len(tried) < 2:
+        return None
     compared = comparison.find_best_by(
         facts, lambda each: each.candidate.trainable
     )
-    if best is None or len(compared) < 2:
-        return None
-    others = [each for each in compared if each is not best]
+    others = [
+        comparison.describe_network(each)
+        for each in compared
+        if each is not best
+    ]
     return decisions.Choice(
         value=best.candidate.trainable,
         because=f"validation log loss {best.log_loss:.3f} (accuracy "
         f"{best.accuracy:.3f}) against "
-        + ", ".join(comparison.describe_network(each) for each in others)
+        + (", ".join(others) or "the others, which diverged")
         + comparison.explain_preference(facts),
         compared=compared,
     )

@@ -1,6 +1,7 @@
 """The recipe of a training run: `--recipe=auto`."""
 
-import shutil
+import dataclasses
+import pathlib
 from collections.abc import Mapping
 
 from absl import logging
@@ -16,17 +17,33 @@ from tf_finetune.recipe_search import (
 from tf_finetune.workdir import workdir_files
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChosenRun:
+    """A run with the settings of a recipe.
+
+    Attributes:
+        config: The config to train with.
+        lines: The lines of the recipe by the option that they are about;
+            further lines under "".
+        trained: Workdir of the trial whose checkpoints the run goes on from;
+            None: there is none.
+    """
+
+    config: train_config.TrainConfig
+    lines: Mapping[str, str]
+    trained: pathlib.Path | None
+
+
 def choose_settings(
     config: train_config.TrainConfig,
     inspected: scan.InspectedPictures,
     place: workdir_files.Workdir,
     largest_batch: int | None,
-) -> tuple[train_config.TrainConfig, Mapping[str, str]]:
+) -> ChosenRun:
     """Chooses the settings of a run and writes recipe.json and recipe.flags.
 
     Trials are recorded with the checkpoints of the run: a run that is resumed
-    repeats none. The run goes on from the last checkpoint of the best trial if
-    that learned from the same pictures, so that nothing is trained twice.
+    repeats none.
 
     Args:
         config: Options of the run, with `--recipe=auto`.
@@ -36,25 +53,26 @@ def choose_settings(
             `--batch_size=auto`.
 
     Returns:
-        The config to train with, and the lines of the recipe by the option
-        that they are about; further lines under "".
+        Config and lines; the trial to go on from if that learned from the same
+        pictures as the run, so that nothing is trained twice.
     """
     found = decide.decide(
         config,
         inspected,
-        place.checkpoints / "recipe",
+        place.recipe_trials.parent,
         largest_batch=largest_batch,
         choose_budget=lambda seconds: config.recipe.budget_seconds,
+        is_settled=place.run_json.exists(),
     )
     writing.write_files(
         found, place.path / "recipe.json", place.path / "recipe.flags"
     )
-    if found.trained:
-        _take_over(workdir_files.Workdir(found.trained), place)
     # The lines of the recipe are the first ones of the plan.
     for sentence in found.warnings:
         logging.warning("%s", sentence)
-    return found.config, _key_lines(found)
+    return ChosenRun(
+        config=found.config, lines=_key_lines(found), trained=found.trained
+    )
 
 
 def describe_plan(
@@ -82,21 +100,6 @@ def describe_plan(
         )
         lines += [f"  {each.text}" for each in listed]
     return found.config, "\n".join(lines)
-
-
-def _take_over(
-    trial: workdir_files.Workdir, run: workdir_files.Workdir
-) -> None:
-    """Moves the checkpoints and events of a finished trial to the run.
-
-    What an interrupted call has moved is there already.
-    """
-    # The weights of the best epoch go before the checkpoints that name them.
-    for path in sorted(trial.checkpoints.glob("*")):
-        path.replace(run.checkpoints / path.name)
-    if trial.tensorboard.exists():
-        trial.tensorboard.rename(run.tensorboard)
-    shutil.rmtree(trial.path, ignore_errors=True)
 
 
 def _key_lines(found: recipe.Recipe) -> dict[str, str]:

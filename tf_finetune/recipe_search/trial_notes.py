@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
+import shutil
 from typing import Any
 
 from tf_finetune import errors, files
@@ -65,20 +66,25 @@ _INDIFFERENT = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 class TrialNotes:
     """Measurements of one recipe, in a JSON file of a folder.
 
-    Measurements of other data or other settings are discarded.
+    Measurements of other data or other settings are discarded, and so are the
+    checkpoints of their trials.
 
     Args:
         folder: The folder of the notes.
         key: Key of data and settings, from `make_key`.
 
     Attributes:
-        folder: The folder; made when something is noted.
+        folder: Folder for the workdirs of trials of this key, within that of
+            the notes; need not exist.
     """
 
     def __init__(self, folder: pathlib.Path, key: str) -> None:
         """Reads the notes of an earlier process, if there are any."""
-        self.folder = folder
+        self.folder = folder / key
         self._path = folder / _NAME
+        for other in folder.glob("*/"):
+            if other != self.folder:
+                shutil.rmtree(other)
         self._content = _read(self._path, folder)
         if self._content.get("key") != key:
             self._content = {"key": key, "spent_seconds": 0.0, "trials": {}}
@@ -87,6 +93,11 @@ class TrialNotes:
     def spent_seconds(self) -> float:
         """Seconds spent on trials by this process and earlier ones."""
         return self._content["spent_seconds"]
+
+    @property
+    def has_trials(self) -> bool:
+        """Whether a trial is noted."""
+        return bool(self._content["trials"])
 
     @property
     def probe(self) -> facts.ProbeFacts | None:
@@ -159,16 +170,21 @@ class TrialNotes:
         self._write()
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(self._path, self._content)
 
 
-def make_key(config: train_config.TrainConfig, fingerprint: str) -> str:
+def make_key(
+    config: train_config.TrainConfig,
+    fingerprint: str,
+    largest_batch: int | None,
+) -> str:
     """Returns the key of the measurements of a config on data.
 
     Args:
         config: Options of the run; those that change no figure are left out.
         fingerprint: Hash of the data's contents, labels and splits.
+        largest_batch: Batch size that was found; None: not searched.
     """
     values = options.collect_values(config)
     untied = {
@@ -182,7 +198,8 @@ def make_key(config: train_config.TrainConfig, fingerprint: str) -> str:
         for name, value in sorted(values.items())
         if name not in untied
     )
-    return hashlib.sha256(f"{fingerprint}\n{text}".encode()).hexdigest()[:32]
+    whole = f"{fingerprint}\n{largest_batch}\n{text}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 def _read(path: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from absl import logging
 from scipy import special
 
 from tf_finetune import errors
-from tf_finetune.adaptation import catalog as adaptation
+from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import scan
 from tf_finetune.feature_cache import store as stores
@@ -176,11 +176,13 @@ class TrialNetwork:
         )
         place = workdir_files.Workdir(self._folder / candidate.folder_name)
         place.checkpoints.mkdir(parents=True, exist_ok=True)
-        adapt = adaptation.METHODS.get(config.model.adaptation)
+        adapt = method.get_method(config.model.adaptation)
+        with context.strategy.scope():
+            adapted = adapt(context.assembly, config.model)
         return dataclasses.replace(
             context,
             config=config,
-            adapted=adapt(context.assembly, config.model),
+            adapted=adapted,
             place=place,
             shared=place,
         )

@@ -3,13 +3,12 @@
 import contextlib
 import dataclasses
 import functools
-import logging as python_logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import environment
+from tf_finetune import console_output, environment
 from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
@@ -63,7 +62,7 @@ def prepare_run(
         RunError: The weights cannot be read or matched.
         DataError: Too few pictures decode, or not all with `--bad_data=error`.
     """
-    with _log_new_messages(inspected.told):
+    with console_output.log_new_messages(inspected.told):
         strategy = _prepare_devices(config, held)
         model = _build_model(config, inspected, strategy)
         # The cache computes in batches of the size that fits.
@@ -99,28 +98,6 @@ def prepare_run(
         settings=_choose_settings(strategy, config),
         stages=model.stages,
     )
-
-
-@contextlib.contextmanager
-def _log_new_messages(told: set[str]) -> Iterator[None]:
-    """Drops log messages of the block that are in `told`, and adds the others.
-
-    Networks for trials and for the run itself have the same weights and
-    pictures to report.
-    """
-
-    def is_new(record: python_logging.LogRecord) -> bool:
-        message = record.getMessage()
-        is_first = message not in told
-        told.add(message)
-        return is_first
-
-    logger = logging.get_absl_logger()
-    logger.addFilter(is_new)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_new)
 
 
 def _prepare_devices(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import pathlib
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from tf_finetune.runs import (
     run_preparation,
 )
 from tf_finetune.runs import context as contexts
+from tf_finetune.training.checkpoints import trial_checkpoints
 from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
@@ -58,11 +60,11 @@ def train(
     report: Report,
     requested: train_config.TrainConfig | None = None,
     recipe_lines: Mapping[str, str] = types.MappingProxyType({}),
+    trained: pathlib.Path | None = None,
 ) -> TrainedRun:
     """Runs training from inspected pictures to a finished workdir.
 
-    Head and fine-tuning are trained, the better model on validation is kept,
-    evaluated on every split and saved.
+    The better of head and fine-tuned model is kept, evaluated and saved.
 
     Args:
         config: The config that the user asked for, with the choices of a
@@ -75,6 +77,7 @@ def train(
         report: Called with each text for the user.
         requested: The config without those choices; None: it is `config`.
         recipe_lines: By option, each choice with its reason in a line.
+        trained: Workdir of a trial to go on from; None: there is none.
 
     Returns:
         The run, with the kept model in memory.
@@ -98,6 +101,8 @@ def train(
             recipe_lines=recipe_lines,
         )
         context = _begin_run(context, held, report)
+        if trained:
+            trial_checkpoints.take_over(trained, context.place)
         # Raises if a picture's file has changed while it was learned from.
         with inspection.verify_unchanged(context.data.pictures):
             result = _fit(context, held, report)

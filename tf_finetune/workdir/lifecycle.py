@@ -189,8 +189,10 @@ def open_workdir(
             if config.output.overwrite:
                 clear_workdir(place)
             _remove_temporaries(place)
+            begun = (place.run_json, place.recipe_trials)
             with shutdown.mark_resumable(
-                place.run_json.exists, overwrites=config.output.overwrite
+                lambda: any(path.exists() for path in begun),
+                overwrites=config.output.overwrite,
             ):
                 yield
         finally:

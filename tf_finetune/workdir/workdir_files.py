@@ -9,7 +9,6 @@ from typing import Any
 from tf_finetune import errors, terminal_escapes
 from tf_finetune.workdir import json_schema
 
-_MEGABYTE = 1 << 20
 _HINT = (
     "Copy the workdir again, or start it anew with the command that made it "
     "and --overwrite."
@@ -77,6 +76,11 @@ class Workdir:
         return self.path / "checkpoints"
 
     @property
+    def recipe_trials(self) -> pathlib.Path:
+        """JSON of the trials of an unfinished run's recipe, in their folder."""
+        return self.checkpoints / "recipe" / "trials.json"
+
+    @property
     def history(self) -> pathlib.Path:
         """CSV file of loss and metrics of every epoch of every fit stage."""
         return self.path / "history.csv"
@@ -105,8 +109,7 @@ class Workdir:
     def stage_workdir(self, number: int) -> "Workdir":
         """Returns the workdir of fit stage `number` (from 1) within a run.
 
-        Its files lie in `checkpoints` and go with them when the run ends; its
-        TensorBoard events stay.
+        Its files go with `checkpoints` when the run ends; its events stay.
         """
         name = f"stage-{number}"
         return Workdir(self.checkpoints / name, events=self.tensorboard / name)
@@ -236,7 +239,7 @@ class Workdir:
             path,
             kind,
             within=self.path,
-            limit=megabytes * _MEGABYTE,
+            limit=megabytes << 20,
             hint=_HINT,
         )
 
@@ -267,9 +270,8 @@ class Workdir:
         """
         counts = json_schema.Table(json_schema.Number(0, 10**12, is_whole=True))
         kind = json_schema.Record({"images": counts})
-        return self._load_required(self.data_json, kind, megabytes=512)[
-            "images"
-        ]
+        found = self._load_required(self.data_json, kind, megabytes=512)
+        return found["images"]
 
     def figures(
         self, kinds: Mapping[str, json_schema.Kind] | None = None
