@@ -76,9 +76,41 @@ def trained(keywords, tmp_path_factory):
 def taken_over(keywords, tmp_path_factory):
     """A run whose trials learned from all its training pictures.
 
-    Dropout draws from a generator whose state moves in every trial.
+    Dropout draws from a generator whose state moves in every trial. A run of
+    another seed was stopped in the same workdir before.
     """
     folder = tmp_path_factory.mktemp("taken_over") / "auto"
+    free = {k: v for k, v in keywords.items() if k != "learning_rate"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "FEWEST_VALIDATION", 1)
+        epochs = _count_epochs(patch)
+        patch.setattr(trials.TrialNetwork, "run", _stop_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            _train(free, folder, dropout=0.3, seed=1)
+        patch.setattr(trials.TrialNetwork, "run", _RUN)
+        _train(free, folder, dropout=0.3)
+    # Four trials of the top, one of all layers, and none of the run itself.
+    assert epochs == [2] * (1 + 5)
+    return folder
+
+
+_RUN = trials.TrialNetwork.run
+
+
+def _stop_after(count):
+    tried = []
+
+    def run(network, candidate):
+        if len(tried) == count:
+            raise KeyboardInterrupt
+        tried.append(candidate)
+        return _RUN(network, candidate)
+
+    return run
+
+
+def _count_epochs(patch):
+    """Returns a list that each call of `model.fit` adds its epochs to."""
     train, epochs = fit._fit_epochs, []
 
     def count(model, stage, keeper, callbacks):
@@ -86,15 +118,8 @@ def taken_over(keywords, tmp_path_factory):
         train(model, stage, keeper, callbacks)
         epochs.append(keeper.progress.epochs_done - before)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "FEWEST_VALIDATION", 1)
-        patch.setattr(fit, "_fit_epochs", count)
-        # Four trials of the top, one of all layers.
-        free = {k: v for k, v in keywords.items() if k != "learning_rate"}
-        _train(free, folder, dropout=0.3)
-    # None of the run itself.
-    assert epochs == [2] * 5
-    return folder
+    patch.setattr(fit, "_fit_epochs", count)
+    return epochs
 
 
 def test_the_run_goes_on_from_the_checkpoint_of_the_best_trial(taken_over):
@@ -163,6 +188,34 @@ def _read_weights(folder: pathlib.Path) -> dict[str, bytes]:
     with h5py.File(folder / "model.weights.h5") as file:
         file.visititems(visit)
     return found
+
+
+def test_a_reference_run_on_other_splits_is_refused_before_a_trial(
+    keywords, trained, tmp_path, monkeypatch
+):
+    epochs = _count_epochs(monkeypatch)
+    with pytest.raises(errors.UsageError, match="fail_if_not_better_than"):
+        _train(
+            keywords,
+            tmp_path / "run",
+            seed=1,
+            fail_if_not_better_than=str(trained),
+        )
+    assert epochs == []
+
+
+def test_joined_adapters_are_tried(keywords, tmp_path, monkeypatch):
+    adapted = []
+
+    def stop(network, context):
+        adapted.append(context.adapted.adapter)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials.TrialNetwork, "_measure", stop)
+    free = {k: v for k, v in keywords.items() if k != "learning_rate"}
+    with pytest.raises(KeyboardInterrupt):
+        _train(free, tmp_path / "run", adaptation="lora+norm")
+    assert adapted != [None]
 
 
 def test_a_plan_names_the_trials_and_makes_none(keywords, tmp_path):

@@ -24,6 +24,7 @@ from tf_finetune.runs import (
     cache_choice,
     fine_tune_stage,
     head_stage,
+    results,
     run_preparation,
     train,
 )
@@ -72,6 +73,8 @@ class TrialNetwork:
         context = run_preparation.prepare_run(
             config, inspected, place, held, largest_batch
         )
+        # Before anything is trained, as in a run without trials.
+        results.check_reference_run(context)
         if holds_out:
             data = held_out.hold_out(context.data, config.seed)
             context = dataclasses.replace(context, data=data)
