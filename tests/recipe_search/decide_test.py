@@ -46,6 +46,7 @@ class _Network:
             candidate=candidate,
             log_loss=self._losses[candidate],
             accuracy=0.9,
+            start=1.0,
             interpolate=1.0,
             uninterpolated=self._losses[candidate],
             block_losses=(self._losses[candidate],),

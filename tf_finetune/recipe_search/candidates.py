@@ -20,7 +20,7 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ALL_LAYERS_RATE = 1e-3
 """Peak learning rate of AdamW at which all layers are tried."""
 
-SHARES = (1.0, 0.75, 0.5)
+SHARES = (1.0, 0.75, 0.5, 0.25)
 """Values of `--interpolate` at which every trial is judged."""
 
 MOST_BLOCKS = 100
@@ -93,6 +93,7 @@ class Trial:
         log_loss: Mean cross-entropy on the pictures that trials are judged on,
             nats; of the weights at `interpolate`. NaN: it diverged.
         accuracy: Accuracy on the same pictures, 0..1.
+        start: Log loss of the weights that it started from, nats.
         interpolate: The value of `--interpolate` with the lowest log loss.
         uninterpolated: Log loss of the weights that it ended with, nats.
         block_losses: Mean losses of up to `MOST_BLOCKS` blocks of the same
@@ -105,6 +106,7 @@ class Trial:
     candidate: Candidate
     log_loss: float
     accuracy: float
+    start: float
     interpolate: float
     uninterpolated: float
     block_losses: tuple[float, ...]
@@ -244,7 +246,8 @@ def estimate_seconds(candidate: Candidate, facts: "fact_types.Facts") -> float:
     if passed:
         views = costs.missing_views * (costs.load + costs.forward * passed)
     start = _START_SECONDS.get(candidate.trainable, _START_SECONDS_ALL)
-    evaluations = epochs + len(list_shares(facts))
+    # The start and the best share are evaluated, too.
+    evaluations = epochs + len(list_shares(facts)) + 2
     return (
         start
         + views

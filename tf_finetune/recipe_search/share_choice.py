@@ -19,6 +19,7 @@ DIVERGED: Mapping[str, Any] = types.MappingProxyType(
     {
         "log_loss": float("nan"),
         "accuracy": 0.0,
+        "start": float("nan"),
         "interpolate": 1.0,
         "uninterpolated": float("nan"),
         "block_losses": (),
@@ -50,20 +51,23 @@ def judge_shares(
     weights = context.assembly.model.weights
     end = assembly.copy_values(weights)
     losses = {}
-    for share in shares:
+    for share in (*shares, 0.0):
         _assign(weights, start, end, share)
         losses[share] = _measure_log_loss(context, activations)
+    at_start = losses.pop(0.0)
     best = min(losses, key=losses.get)
     _assign(weights, start, end, best)
     found = _evaluate(context, activations)
     # Predictions that are not finite have no figures.
-    if found.figures is None or not np.isfinite([*losses.values()]).all():
+    measured = [*losses.values(), at_start]
+    if found.figures is None or not np.isfinite(measured).all():
         return dict(DIVERGED)
     rows = found.evidence().losses
     blocks = np.array_split(rows, min(len(rows), candidates.MOST_BLOCKS))
     return {
         "log_loss": found.figures["log_loss"],
         "accuracy": found.figures["accuracy"],
+        "start": at_start,
         "interpolate": best,
         "uninterpolated": losses[max(losses)],
         "block_losses": tuple(float(block.mean()) for block in blocks),

@@ -28,6 +28,7 @@ _SCHEMA = json_schema.Record(
                 needed={
                     "log_loss": json_schema.Optional(_NUMBER),
                     "accuracy": _NUMBER,
+                    "start": json_schema.Optional(_NUMBER),
                     "interpolate": json_schema.Number(0, 1),
                     "uninterpolated": json_schema.Optional(_NUMBER),
                     "block_losses": json_schema.Items(
@@ -61,6 +62,10 @@ _SCHEMA = json_schema.Record(
 )
 # Options that change neither what is measured nor its figures.
 _INDIFFERENT = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
+
+
+# NaN of a diverged trial, which JSON does not have.
+_LOSSES = ("log_loss", "start", "uninterpolated")
 
 
 class TrialNotes:
@@ -123,10 +128,9 @@ class TrialNotes:
         found = self._content["trials"].get(candidate.text)
         if found is None:
             return None
-        # JSON has no NaN: a model whose predictions are not finite.
         losses = {
             name: float("nan") if found[name] is None else found[name]
-            for name in ("log_loss", "uninterpolated")
+            for name in _LOSSES
         }
         blocks = tuple(found["block_losses"])
         figures = {**found, **losses, "block_losses": blocks}
@@ -162,7 +166,7 @@ class TrialNotes:
         """
         found = dataclasses.asdict(trial)
         del found["candidate"]
-        for name in ("log_loss", "uninterpolated"):
+        for name in _LOSSES:
             if math.isnan(found[name]):
                 found[name] = None
         self._content["trials"][trial.candidate.text] = found
