@@ -140,7 +140,7 @@ def test_the_reasons_are_in_the_files_of_the_run(trained):
     assert content["facts"]["probe"]["knn"] > 0.9
     assert found["keep_epoch"]["value"] == "last"
     shares = {each["interpolate"] for each in content["trials"]}
-    assert shares <= {1.0, 0.75, 0.5, 0.25}
+    assert shares <= {1.0, 0.75, 0.5}
     plan = (trained / "plan.txt").read_text()
     assert f"validation log loss {_lowest(found):.3f} (accuracy" in plan
     assert not (trained / "checkpoints").exists()

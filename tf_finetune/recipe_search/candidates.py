@@ -20,7 +20,7 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ALL_LAYERS_RATE = 1e-3
 """Peak learning rate of AdamW at which all layers are tried."""
 
-SHARES = (1.0, 0.75, 0.5, 0.25)
+SHARES = (1.0, 0.75, 0.5)
 """Values of `--interpolate` at which every trial is judged."""
 
 MOST_BLOCKS = 100

@@ -11,7 +11,7 @@ from tf_finetune.recipe_search import facts as fact_types
 # that are expected to be the best: about the 5 % level of a paired test.
 _ERRORS = 2
 # Share of the best trial's gain over the start that it must have, too: where it
-# had less (at most 0.18 of it on four sets), its test loss was higher on three.
+# had less (at most 0.16 of it, four splits), its test loss was higher on three.
 _LEAST_GAIN = 1 / 3
 
 
