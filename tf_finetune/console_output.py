@@ -8,13 +8,9 @@ import codecs
 import contextlib
 import errno
 import io
-import logging
 import os
 import sys
-from collections.abc import Iterator
 from typing import TextIO
-
-from absl import logging as absl_logging
 
 _ESCAPED = "tf_finetune.escaped"
 # Characters of progress bars and messages, for terminals of ASCII alone.
@@ -74,28 +70,6 @@ def show(text: str) -> None:
             raise
         # Python flushes once more as it exits.
         _silence(sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def log_new_messages(told: set[str]) -> Iterator[None]:
-    """Drops log messages of a block that were logged before.
-
-    Args:
-        told: The messages that were; those of the block are added.
-    """
-
-    def is_new(record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        is_first = message not in told
-        told.add(message)
-        return is_first
-
-    logger = absl_logging.get_absl_logger()
-    logger.addFilter(is_new)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_new)
 
 
 def _wrap_stream(stream: TextIO | None, number: int) -> TextIO:

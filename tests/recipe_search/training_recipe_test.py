@@ -13,6 +13,7 @@ from tf_finetune import errors, workflow
 from tf_finetune.config import options, train_config
 from tf_finetune.recipe_search import candidates, trials
 from tf_finetune.training import fit
+from tf_finetune.training.checkpoints import checkpoint_store
 from tf_finetune.workdir import recorded_config, workdir_files
 
 pytestmark = pytest.mark.slow
@@ -88,9 +89,13 @@ def taken_over(keywords, tmp_path_factory):
         with pytest.raises(KeyboardInterrupt):
             _train(free, folder, dropout=0.3, seed=1)
         patch.setattr(trials.TrialNetwork, "run", _RUN)
+        _stop_after_an_epoch(patch, trainable="all")
+        with pytest.raises(KeyboardInterrupt):
+            _train(free, folder, dropout=0.3)
         _train(free, folder, dropout=0.3)
-    # Four trials of the top, one of all layers, and none of the run itself.
-    assert epochs == [2] * (1 + 5)
+    # One of the other seed, four of the top, the rest of that of all layers,
+    # and none of the run itself.
+    assert epochs == [2] + 4 * [2] + [1]
     return folder
 
 
@@ -109,6 +114,24 @@ def _stop_after(count):
     return run
 
 
+def _stop_after_an_epoch(patch, trainable):
+    """Stops the first trial of these layers behind its first checkpoint."""
+    save, layers = checkpoint_store.CheckpointStore.save, []
+    run = trials.TrialNetwork.run
+
+    def note(network, candidate):
+        layers.append(",".join(candidate.trainable))
+        return run(network, candidate)
+
+    def stop(store, progress, sums):
+        save(store, progress, sums)
+        if layers.count(trainable) == 1 and progress.epochs_done == 1:
+            raise KeyboardInterrupt
+
+    patch.setattr(trials.TrialNetwork, "run", note)
+    patch.setattr(checkpoint_store.CheckpointStore, "save", stop)
+
+
 def _count_epochs(patch):
     """Returns a list that each call of `model.fit` adds its epochs to."""
     train, epochs = fit._fit_epochs, []
@@ -125,6 +148,9 @@ def _count_epochs(patch):
 def test_the_run_goes_on_from_the_checkpoint_of_the_best_trial(taken_over):
     content = json.loads((taken_over / "recipe.json").read_text())
     assert len(content["trials"]) == 5
+    # The one that was stopped within: a replay has its bits.
+    chosen = {each["flag"]: each["value"] for each in content["decisions"]}
+    assert chosen["trainable"] == ["all"]
     history = (taken_over / "history.csv").read_text().splitlines()
     assert len(history) == 3
     assert not (taken_over / "checkpoints").exists()

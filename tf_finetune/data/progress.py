@@ -1,5 +1,7 @@
-"""Progress bars, and progress lines where there is no terminal."""
+"""Progress bars, and lines of the log."""
 
+import contextlib
+import logging as python_logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -145,6 +147,28 @@ def report(sentence: str, *values: Any) -> None:
     logging.info(sentence, *values)
     if _in_notebook() and not logging.level_info():
         print(sentence % values)
+
+
+@contextlib.contextmanager
+def log_new_messages(told: set[str]) -> Iterator[None]:
+    """Drops log messages of a block that were logged before.
+
+    Args:
+        told: The messages that were; those of the block are added.
+    """
+
+    def is_new(record: python_logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_first = message not in told
+        told.add(message)
+        return is_first
+
+    logger = logging.get_absl_logger()
+    logger.addFilter(is_new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_new)
 
 
 def _format_duration(seconds: float) -> str:

@@ -113,7 +113,7 @@ def build_flags(found: recipe.Recipe) -> str:
         if value != usual[name] and name not in {*chosen, *own}
     ]
     parts.append("\n".join(["# given", *others]) + "\n" if others else "")
-    parts.append("# nothing is measured again\n--recipe=none\n")
+    parts.append("# no trial is made again\n--recipe=none\n")
     return "\n".join(part for part in parts if part)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import console_output, environment
+from tf_finetune import environment
 from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
-from tf_finetune.data import data_statistics, examples, scan
+from tf_finetune.data import data_statistics, examples, progress, scan
 from tf_finetune.data.images import image_warnings, verification
 from tf_finetune.feature_cache import fill
 from tf_finetune.model import assembly, freeze_boundary, inference
@@ -62,7 +62,7 @@ def prepare_run(
         RunError: The weights cannot be read or matched.
         DataError: Too few pictures decode, or not all with `--bad_data=error`.
     """
-    with console_output.log_new_messages(inspected.told):
+    with progress.log_new_messages(inspected.told):
         strategy = _prepare_devices(config, held)
         model = _build_model(config, inspected, strategy)
         # The cache computes in batches of the size that fits.
