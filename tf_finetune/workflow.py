@@ -137,7 +137,7 @@ def _train_run(
 ) -> run.Run:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    requested, lines, base = config, {}, None
+    requested, lines, trial_workdir = config, {}, None
     if config.uses_recipe:
         # Loaded only here: a run without a recipe needs none of it.
         from tf_finetune.recipe_search import training_recipe
@@ -145,7 +145,8 @@ def _train_run(
         chosen = training_recipe.choose_settings(
             config, inspected, place, largest
         )
-        config, lines, base = chosen.config, chosen.lines, chosen.trained
+        config, lines = chosen.config, chosen.lines
+        trial_workdir = chosen.trial_workdir
     elif config.recipe.recipe == "auto":
         logging.info(
             "No settings are chosen from the data: %s.",
@@ -162,7 +163,7 @@ def _train_run(
         report=report,
         requested=requested,
         recipe_lines=lines,
-        trained=base,
+        trial_workdir=trial_workdir,
     )
     context = trained.context
     return run.Run(

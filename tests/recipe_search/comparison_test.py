@@ -41,9 +41,9 @@ def test_beyond_two_standard_errors_the_lowest_log_loss_is_chosen(
 def test_settings_that_gain_little_over_the_start_are_not_kept(
     make_facts, make_trial, start, is_kept
 ):
-    top = make_trial(0.4, start=start, block_losses=_TOP)
+    top = make_trial(0.4, start_log_loss=start, block_losses=_TOP)
     everything = make_trial(
-        0.5, trainable="all", start=start, block_losses=_ALL
+        0.5, trainable="all", start_log_loss=start, block_losses=_ALL
     )
     best, _ = _compare(make_facts, top, everything)
     assert best is (everything if is_kept else top)

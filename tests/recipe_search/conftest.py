@@ -52,7 +52,7 @@ def make_trial():
     ):
         figures = {
             "accuracy": 0.9,
-            "start": 1.0,
+            "start_log_loss": 1.0,
             "interpolate": 1.0,
             "uninterpolated": log_loss,
             # Those of a diverged trial are not there.

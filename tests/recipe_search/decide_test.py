@@ -46,7 +46,7 @@ class _Network:
             candidate=candidate,
             log_loss=self._losses[candidate],
             accuracy=0.9,
-            start=1.0,
+            start_log_loss=1.0,
             interpolate=1.0,
             uninterpolated=self._losses[candidate],
             block_losses=(self._losses[candidate],),
@@ -134,15 +134,15 @@ def test_the_workdir_of_the_best_trial_alone_is_left(
 ):
     losses = _make_losses(first, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
     found, _ = run_trials(losses)
-    assert found.trained == tmp_path / "key" / [*losses][4].folder_name
-    assert [*(tmp_path / "key").iterdir()] == [found.trained]
+    assert found.trial_workdir == tmp_path / "key" / [*losses][4].folder_name
+    assert [*(tmp_path / "key").iterdir()] == [found.trial_workdir]
 
 
 def test_the_expected_trial_may_be_preferred_again(first, run_trials):
     # Of one block each, differences have no standard error.
     losses = _make_losses(first, 0.41, 0.44, 0.45, 0.47, 0.44, 0.395)
     found, _ = run_trials(losses)
-    folders = {path.name for path in found.trained.parent.iterdir()}
+    folders = {path.name for path in found.trial_workdir.parent.iterdir()}
     assert folders == {[*losses][place].folder_name for place in (4, 5)}
 
 
@@ -161,7 +161,7 @@ def test_a_trial_that_learned_from_fewer_pictures_is_not_gone_on_from(
     found, _ = run_trials(
         _make_losses(few, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41), first=few
     )
-    assert found.trained is None
+    assert found.trial_workdir is None
     assert not [*(tmp_path / "key").iterdir()]
 
 
@@ -170,7 +170,7 @@ def test_a_run_that_times_its_input_is_trained_on_its_own(
 ):
     timed = dataclasses.replace(first, facts=make_facts({"cache": "auto"}))
     losses = _make_losses(timed, 0.43, 0.44, 0.45, 0.47, 0.40, 0.41)
-    assert run_trials(losses, first=timed)[0].trained is None
+    assert run_trials(losses, first=timed)[0].trial_workdir is None
 
 
 def test_a_given_option_is_in_the_recipe_as_given(first, make_facts):

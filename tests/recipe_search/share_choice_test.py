@@ -47,7 +47,7 @@ def test_the_network_ends_with_the_share_of_the_lowest_loss(
     assert found["interpolate"] == 0.75
     assert found["log_loss"] == pytest.approx(0.1)
     assert found["uninterpolated"] == pytest.approx(0.9)
-    assert found["start"] == pytest.approx(3.1)
+    assert found["start_log_loss"] == pytest.approx(3.1)
     assert found["block_losses"] == pytest.approx((0.1, 0.1, 0.1))
     (variable,) = context.assembly.model.weights
     np.testing.assert_array_equal(variable, [3.0, 6.0])

@@ -150,17 +150,17 @@ def report(sentence: str, *values: Any) -> None:
 
 
 @contextlib.contextmanager
-def log_new_messages(told: set[str]) -> Iterator[None]:
+def skip_repeated_messages(logged: set[str]) -> Iterator[None]:
     """Drops log messages of a block that were logged before.
 
     Args:
-        told: The messages that were; those of the block are added.
+        logged: The messages that were; those of the block are added.
     """
 
     def is_new(record: python_logging.LogRecord) -> bool:
         message = record.getMessage()
-        is_first = message not in told
-        told.add(message)
+        is_first = message not in logged
+        logged.add(message)
         return is_first
 
     logger = logging.get_absl_logger()

@@ -36,16 +36,15 @@ class InspectedPictures:
         pictures: Pictures whose headers and labels are usable.
         dropped: All other files that were found, and why they are not used.
         labels: The task's labels, configured for these pictures.
-        told: Messages that were logged as a network was prepared for them;
-            where further ones are, for the trials of a recipe, they are not
-            repeated.
+        logged_messages: What the log has told about them and the weights; it is
+            not repeated for each further network, as in the trials of a recipe.
     """
 
     class_names: tuple[str, ...]
     pictures: tuple[examples.Picture, ...]
     dropped: tuple[examples.DroppedFile, ...]
     labels: label_protocol.Labels
-    told: set[str] = dataclasses.field(
+    logged_messages: set[str] = dataclasses.field(
         default_factory=set, compare=False, repr=False
     )
 

@@ -93,7 +93,7 @@ class Trial:
         log_loss: Mean cross-entropy on the pictures that trials are judged on,
             nats; of the weights at `interpolate`. NaN: it diverged.
         accuracy: Accuracy on the same pictures, 0..1.
-        start: Log loss of the weights that it started from, nats.
+        start_log_loss: Log loss of the weights that it started from, nats.
         interpolate: The value of `--interpolate` with the lowest log loss.
         uninterpolated: Log loss of the weights that it ended with, nats.
         block_losses: Mean losses of up to `MOST_BLOCKS` blocks of the same
@@ -106,7 +106,7 @@ class Trial:
     candidate: Candidate
     log_loss: float
     accuracy: float
-    start: float
+    start_log_loss: float
     interpolate: float
     uninterpolated: float
     block_losses: tuple[float, ...]

@@ -33,8 +33,8 @@ def find_best(facts: fact_types.Facts) -> candidates.Trial | None:
         # NaN is below nothing.
         difference = each.log_loss - lowest.log_loss
         is_close = difference <= _ERRORS * each.estimate_error(lowest)
-        least = _LEAST_GAIN * (lowest.start - lowest.log_loss)
-        gains = each is lowest or each.start - each.log_loss >= least
+        least = _LEAST_GAIN * (lowest.start_log_loss - lowest.log_loss)
+        gains = each is lowest or each.start_log_loss - each.log_loss >= least
         if is_close and gains and each.candidate.is_expected:
             return each
     return lowest

@@ -156,7 +156,7 @@ def decide_by_trials(
         not_tried=tuple(budget.skipped),
         spent_seconds=notes.spent_seconds,
         budget_seconds=limit,
-        trained=_find_trained(facts, notes.folder),
+        trial_workdir=_find_trial_workdir(facts, notes.folder),
     )
 
 
@@ -255,7 +255,7 @@ def _discard_losers(facts: fact_types.Facts, folder: pathlib.Path) -> None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _find_trained(
+def _find_trial_workdir(
     facts: fact_types.Facts, folder: pathlib.Path
 ) -> pathlib.Path | None:
     """Returns the workdir of a trial that trained as the run would, if any."""

@@ -29,8 +29,8 @@ class Recipe:
             included.
         budget_seconds: Time that they were allowed; None: no limit.
         budget_flag: The flag that sets it.
-        trained: Workdir of the preferred trial, whose checkpoints a run with
-            `config` would write, too; None where there is none, or where
+        trial_workdir: Workdir of the preferred trial, whose checkpoints a run
+            with `config` would write, too; None where there is none, or where
             trials learned from a part of the training pictures.
     """
 
@@ -44,7 +44,7 @@ class Recipe:
     spent_seconds: float = 0.0
     budget_seconds: float | None = None
     budget_flag: str = "--recipe_budget"
-    trained: pathlib.Path | None = None
+    trial_workdir: pathlib.Path | None = None
 
     @property
     def changes(self) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ DIVERGED: Mapping[str, Any] = types.MappingProxyType(
     {
         "log_loss": float("nan"),
         "accuracy": 0.0,
-        "start": float("nan"),
+        "start_log_loss": float("nan"),
         "interpolate": 1.0,
         "uninterpolated": float("nan"),
         "block_losses": (),
@@ -67,7 +67,7 @@ def judge_shares(
     return {
         "log_loss": found.figures["log_loss"],
         "accuracy": found.figures["accuracy"],
-        "start": at_start,
+        "start_log_loss": at_start,
         "interpolate": best,
         "uninterpolated": losses[max(losses)],
         "block_losses": tuple(float(block.mean()) for block in blocks),

@@ -25,13 +25,13 @@ class ChosenRun:
         config: The config to train with.
         lines: The lines of the recipe by the option that they are about;
             further lines under "".
-        trained: Workdir of the trial whose checkpoints the run goes on from;
-            None: there is none.
+        trial_workdir: Workdir of the trial whose checkpoints the run goes on
+            from; None: there is none.
     """
 
     config: train_config.TrainConfig
     lines: Mapping[str, str]
-    trained: pathlib.Path | None
+    trial_workdir: pathlib.Path | None
 
 
 def choose_settings(
@@ -71,7 +71,9 @@ def choose_settings(
     for sentence in found.warnings:
         logging.warning("%s", sentence)
     return ChosenRun(
-        config=found.config, lines=_key_lines(found), trained=found.trained
+        config=found.config,
+        lines=_key_lines(found),
+        trial_workdir=found.trial_workdir,
     )
 
 

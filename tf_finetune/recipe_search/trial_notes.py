@@ -28,7 +28,7 @@ _SCHEMA = json_schema.Record(
                 needed={
                     "log_loss": json_schema.Optional(_NUMBER),
                     "accuracy": _NUMBER,
-                    "start": json_schema.Optional(_NUMBER),
+                    "start_log_loss": json_schema.Optional(_NUMBER),
                     "interpolate": json_schema.Number(0, 1),
                     "uninterpolated": json_schema.Optional(_NUMBER),
                     "block_losses": json_schema.Items(
@@ -65,7 +65,7 @@ _INDIFFERENT = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
 # NaN of a diverged trial, which JSON does not have.
-_LOSSES = ("log_loss", "start", "uninterpolated")
+_LOSSES = ("log_loss", "start_log_loss", "uninterpolated")
 
 
 class TrialNotes:
@@ -89,7 +89,7 @@ class TrialNotes:
         self._path = folder / _NAME
         for other in folder.glob("*/"):
             if other != self.folder:
-                shutil.rmtree(other)
+                shutil.rmtree(other, ignore_errors=True)
         self._content = _read(self._path, folder)
         if self._content.get("key") != key:
             self._content = {"key": key, "spent_seconds": 0.0, "trials": {}}

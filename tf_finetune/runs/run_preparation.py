@@ -50,8 +50,8 @@ def prepare_run(
         config: The config that the user asked for.
         inspected: Pictures whose headers were read.
         place: Workdir for results.
-        held: Exit stack; until it is closed, it keeps the run's cache entries
-            from being evicted, and reports the end of another worker.
+        held: Until it is closed, cache entries of the run are not evicted and
+            the end of another worker is reported.
         largest_batch: Largest batch that fits, with `--batch_size=auto`.
 
     Returns:
@@ -62,7 +62,7 @@ def prepare_run(
         RunError: The weights cannot be read or matched.
         DataError: Too few pictures decode, or not all with `--bad_data=error`.
     """
-    with progress.log_new_messages(inspected.told):
+    with progress.skip_repeated_messages(inspected.logged_messages):
         strategy = _prepare_devices(config, held)
         model = _build_model(config, inspected, strategy)
         # The cache computes in batches of the size that fits.
@@ -70,11 +70,7 @@ def prepare_run(
         sized = options.replace(config, batch_size=size)
         # The chief decodes; the others read its verdicts from the cache.
         with strategies.run_chief_first(strategy):
-            cache = run_cache.RunCache(
-                sized, model.assembly, model.networks, held
-            )
-            found = inspected.pictures
-            problems = decode_and_extract(found, sized, model.networks, cache)
+            cache, problems = _fill_cache(sized, inspected, model, held)
         data = _complete_data(config, inspected, problems)
         _report_statistics(model.assembly, data, config)
         # Only now: some tasks need the pictures, for label statistics.
@@ -186,6 +182,20 @@ def _adapt_and_split(
         networks=inference.CompiledNetworks(built, cut),
         stages=stages,
     )
+
+
+def _fill_cache(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    model: _Model,
+    held: contextlib.ExitStack,
+) -> tuple[run_cache.RunCache, dict[str, str]]:
+    """Decodes the pictures into the run's cache; returns also the problems."""
+    cache = run_cache.RunCache(config, model.assembly, model.networks, held)
+    problems = decode_and_extract(
+        inspected.pictures, config, model.networks, cache
+    )
+    return cache, problems
 
 
 def _complete_data(

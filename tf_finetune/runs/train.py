@@ -60,24 +60,22 @@ def train(
     report: Report,
     requested: train_config.TrainConfig | None = None,
     recipe_lines: Mapping[str, str] = types.MappingProxyType({}),
-    trained: pathlib.Path | None = None,
+    trial_workdir: pathlib.Path | None = None,
 ) -> TrainedRun:
     """Runs training from inspected pictures to a finished workdir.
 
     The better of head and fine-tuned model is kept, evaluated and saved.
 
     Args:
-        config: The config that the user asked for, with the choices of a
-            recipe.
+        config: The user's config, with the choices of a recipe.
         inspected: Pictures whose headers were read.
         place: Workdir for results; an unfinished run in it is resumed.
-        largest_batch: Largest batch size that fits into memory; None without
-            `--batch_size=auto`.
+        largest_batch: Batch size that was found; None: not searched.
         start: Start of the run, seconds of `time.monotonic`.
         report: Called with each text for the user.
         requested: The config without those choices; None: it is `config`.
         recipe_lines: By option, each choice with its reason in a line.
-        trained: Workdir of a trial to go on from; None: there is none.
+        trial_workdir: Workdir of a trial to go on from; None: there is none.
 
     Returns:
         The run, with the kept model in memory.
@@ -92,17 +90,16 @@ def train(
             or weights or cache cannot be read or written.
     """
     with contextlib.ExitStack() as held:
-        context = run_preparation.prepare_run(
-            config, inspected, place, held, largest_batch
-        )
         context = dataclasses.replace(
-            context,
+            run_preparation.prepare_run(
+                config, inspected, place, held, largest_batch
+            ),
             requested_config=requested or config,
             recipe_lines=recipe_lines,
         )
         context = _begin_run(context, held, report)
-        if trained:
-            trial_checkpoints.take_over(trained, context.place)
+        if trial_workdir:
+            trial_checkpoints.take_over(trial_workdir, context.place)
         # Raises if a picture's file has changed while it was learned from.
         with inspection.verify_unchanged(context.data.pictures):
             result = _fit(context, held, report)

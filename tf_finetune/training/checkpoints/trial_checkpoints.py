@@ -7,7 +7,7 @@ from tf_finetune import files
 from tf_finetune.workdir import workdir_files
 
 
-def take_over(trained: pathlib.Path, run: workdir_files.Workdir) -> None:
+def take_over(trial_workdir: pathlib.Path, run: workdir_files.Workdir) -> None:
     """Moves checkpoints and TensorBoard events of a trial to a run.
 
     What the run has of its own is replaced; without checkpoints of the trial
@@ -15,10 +15,10 @@ def take_over(trained: pathlib.Path, run: workdir_files.Workdir) -> None:
     with the last checkpoint of the trial, or with none.
 
     Args:
-        trained: Workdir of a finished trial with the settings of the run.
+        trial_workdir: Workdir of a finished trial with the settings of the run.
         run: The run, which has begun: run.json says whose checkpoints it has.
     """
-    trial = workdir_files.Workdir(trained)
+    trial = workdir_files.Workdir(trial_workdir)
     moved = sorted(trial.checkpoints.glob("*"))
     if not moved:
         return
